@@ -1,0 +1,43 @@
+"""The instant of a refresh. Pure rooms are handed it; none asks the machine.
+
+Belongs here: the clock protocol and the wall clock. Does not belong here: the simulated clock (`practice`), schedules.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Says what time it is."""
+
+    def now(self) -> datetime:
+        """The current instant, aware, in UTC."""
+        ...
+
+
+class WallClock:
+    """The machine's clock, for real sources."""
+
+    def now(self) -> datetime:
+        """The current instant in UTC, to the second: finer instants only make names longer."""
+        return datetime.now(UTC).replace(microsecond=0)
+
+
+class FixedClock:
+    """A clock that stands still: the practice ground's simulated instant, and tests."""
+
+    def __init__(self, instant: datetime) -> None:
+        self._instant = instant.astimezone(UTC)
+
+    def now(self) -> datetime:
+        """The instant it was made with."""
+        return self._instant
+
+
+def next_recorded_at(now: datetime, last: datetime | None) -> datetime:
+    """The system time of a new refresh: `now`, or one second after the last refresh when the clock stands still or runs back."""
+    now = now.astimezone(UTC).replace(microsecond=0)
+    if last is None:
+        return now
+    last = last.replace(tzinfo=UTC) if last.tzinfo is None else last.astimezone(UTC)
+    return max(now, last + timedelta(seconds=1))

@@ -1,0 +1,180 @@
+"""Bitemporal history: the only code that writes a table with system time.
+
+Belongs here: the one load primitive and its counts. Does not belong here: what the rows mean, transactions
+(`warehouse.load`), DDL. Specification: docs/methods/history.md.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from warehouse.catalogue.table_catalogue import OPEN_END, Table
+
+LoadMode = Literal["delta", "snapshot"]
+
+
+class HistoryError(Exception):
+    """A batch that would break history: repeated or empty keys, or an instant before the last one. Cannot help to retry."""
+
+    def __init__(self, message: str, *, table: str) -> None:
+        super().__init__(message)
+        self.table = table
+
+
+@dataclass(frozen=True)
+class LoadCounts:
+    """What one load did to one table, in rows of the batch (received) and versions (the others)."""
+
+    received: int = 0
+    inserted: int = 0
+    changed: int = 0
+    closed: int = 0
+    unchanged: int = 0
+
+    @property
+    def is_change(self) -> bool:
+        """True when anything at all was written."""
+        return bool(self.inserted or self.changed or self.closed)
+
+    def __add__(self, other: "LoadCounts") -> "LoadCounts":
+        return LoadCounts(
+            self.received + other.received,
+            self.inserted + other.inserted,
+            self.changed + other.changed,
+            self.closed + other.closed,
+            self.unchanged + other.unchanged,
+        )
+
+
+def as_naive_utc(instant: datetime) -> datetime:
+    """The instant as DuckDB's `timestamp` holds it: UTC without zone."""
+    return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
+
+
+def load(
+    connection: Any,
+    table: Table,
+    batch_sql: str,
+    recorded_at: datetime,
+    *,
+    mode: LoadMode,
+    scope: Mapping[str, str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> LoadCounts:
+    """The open rows of `table` say what the batch says, and every earlier version is still there, closed at `recorded_at`.
+
+    *Batch*: `batch_sql` yields the key and value columns of the entry, `receipt_id` where the layer has it and, in mode
+    `delta`, the boolean `is_deleted`. In mode `snapshot` open rows within `scope` that the batch lacks are closed.
+
+    Set-based and idempotent: the same batch twice changes nothing the second time. A row written and replaced within the
+    same `recorded_at` leaves no zero-length version, and a row closed and brought back unchanged at the same instant is
+    opened again, so the split of one refresh into batches does not show in the history.
+
+    Raises HistoryError when keys repeat or are NULL in the batch, or `recorded_at` precedes what is recorded.
+    """
+    at = as_naive_utc(recorded_at)
+    columns = ", ".join(table.batch_columns)
+    deleted = "coalesce(is_deleted, false)" if mode == "delta" else "false"
+    connection.execute(
+        f"create or replace temp table history_batch as select {columns}, {deleted} as is_deleted from ({batch_sql})",
+        dict(parameters) if parameters else None,
+    )
+    _refuse_bad_batch(connection, table, at)
+
+    same_key = " and ".join(f"h.{name} = b.{name}" for name in table.key)
+    differs = " or ".join(f"h.{name} is distinct from b.{name}" for name in table.compared_columns) or "false"
+    # cardinality: one open row per key joins at most one batch row (both sides unique, checked above and by the suite)
+    connection.execute(
+        f"""create or replace temp table history_closing as
+        select h.rowid as row_number, b.is_deleted as is_deletion, h.recorded_from
+        from {table.name} h join history_batch b on {same_key}
+        where h.recorded_to = timestamp '{OPEN_END}' and (b.is_deleted or {differs})"""
+    )
+    if mode == "snapshot":
+        in_scope = "".join(f" and h.{name} = ${name}" for name in scope or {})
+        connection.execute(
+            f"""insert into history_closing
+            select h.rowid, true, h.recorded_from
+            from {table.name} h anti join history_batch b on {same_key}
+            where h.recorded_to = timestamp '{OPEN_END}'{in_scope}""",
+            dict(scope) if scope else None,
+        )
+    ((closing, deletions),) = connection.execute(
+        "select count(*), count(*) filter (where is_deletion) from history_closing"
+    ).fetchall()
+    if closing:
+        connection.execute(
+            f"""update {table.name} as h set recorded_to = $at from history_closing c
+            where h.rowid = c.row_number and c.recorded_from < $at""",
+            {"at": at},
+        )
+        connection.execute(
+            f"""delete from {table.name} where rowid in
+            (select row_number from history_closing where recorded_from >= $at)""",
+            {"at": at},
+        )
+    # Opened again: the version that ended at this very instant says what the batch says now.
+    same_values = " and ".join(f"h.{name} is not distinct from b.{name}" for name in table.compared_columns) or "true"
+    open_now = f"select 1 from {table.name} o where o.recorded_to = timestamp '{OPEN_END}' and " + " and ".join(
+        f"o.{name} = b.{name}" for name in table.key
+    )
+    connection.execute(
+        f"""create or replace temp table history_reopening as
+        select h.rowid as row_number
+        from {table.name} h join history_batch b on {same_key}
+        where h.recorded_to = $at and not b.is_deleted and {same_values} and not exists ({open_now})""",
+        {"at": at},
+    )
+    ((reopened,),) = connection.execute("select count(*) from history_reopening").fetchall()
+    if reopened:
+        connection.execute(
+            f"""update {table.name} set recorded_to = timestamp '{OPEN_END}'
+            where rowid in (select row_number from history_reopening)"""
+        )
+    ((written,),) = connection.execute(
+        f"""insert into {table.name} ({columns}, recorded_from, recorded_to)
+        select {", ".join("b." + name for name in table.batch_columns)}, $at, timestamp '{OPEN_END}'
+        from history_batch b anti join {table.name} h
+          on {same_key} and h.recorded_to = timestamp '{OPEN_END}'
+        where not b.is_deleted order by {", ".join("b." + name for name in table.key)}""",
+        {"at": at},
+    ).fetchall()
+    ((received, received_live),) = connection.execute(
+        "select count(*), count(*) filter (where not is_deleted) from history_batch"
+    ).fetchall()
+    for name in ("history_batch", "history_closing", "history_reopening"):
+        connection.execute(f"drop table temp.{name}")
+    changed = closing - deletions
+    inserted = written + reopened - changed
+    return LoadCounts(
+        received=received,
+        inserted=inserted,
+        changed=changed,
+        closed=deletions,
+        unchanged=received_live - written - reopened,
+    )
+
+
+def _refuse_bad_batch(connection: Any, table: Table, at: datetime) -> None:
+    key = ", ".join(table.key)
+    null_keys = " or ".join(f"{name} is null" for name in table.key)
+    ((empty, repeated),) = connection.execute(
+        f"""select (select count(*) from history_batch where {null_keys}),
+        (select count(*) from (select {key} from history_batch group by all having count(*) > 1))"""
+    ).fetchall()
+    if empty or repeated:
+        raise HistoryError(
+            f"{table.name}: the batch has {repeated} repeated and {empty} empty keys over ({key}); "
+            "history needs one row per key. Mend the model or let the staging suite quarantine the rows.",
+            table=table.name,
+        )
+    ((latest,),) = connection.execute(
+        f"""select greatest(max(recorded_from), max(recorded_to) filter (where recorded_to < timestamp '{OPEN_END}'))
+        from {table.name}"""
+    ).fetchall()
+    if latest is not None and latest > at:
+        raise HistoryError(
+            f"{table.name}: a batch recorded at {at} comes after rows recorded at {latest}; system time only moves on.",
+            table=table.name,
+        )

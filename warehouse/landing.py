@@ -1,0 +1,229 @@
+"""Landing: what was received, as received, content-addressed and hashed, before anything reads it.
+
+Belongs here: the folder `landing/`, the `Pull` that sources write into, the `Receipt` that describes it. Does not belong
+here: HTTP, parsing, the decision what to keep (`warehouse.load`). Identifiers are keyed-hashed by the source before a byte
+comes here.
+
+    landing/.incoming/<source>-<part>/        pages of a running pull; a broken pull resumes here
+    landing/<source>/<digest>/receipt.json    the receipt
+    landing/<source>/<digest>/files/...       the payload
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+
+class LandingError(Exception):
+    """The landing folder is not what it should be: a payload is missing or its bytes changed. The message says which."""
+
+    def __init__(self, message: str, *, source: str, file: str) -> None:
+        super().__init__(message)
+        self.source = source
+        self.file = file
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """One pull or one file as received. `receipt_id` is derived from source, kind and payload digest, so the same bytes have one receipt."""
+
+    receipt_id: str
+    source_code: str
+    part_code: str
+    kind_code: str
+    locator: str
+    parameters: Mapping[str, Any]
+    payload_sha256: str
+    file_count: int
+    byte_count: int
+    record_count: int
+    received_at: str
+    published_on: str | None
+    server_version: str | None
+    server_at: str | None
+    watermark: str | None
+    agency: str | None
+    is_practice: bool
+    path: str
+
+
+def _safe(name: str) -> str:
+    """`name` as one file name: no separators, no leading dot. Path traversal in a received name must not leave the folder."""
+    cleaned = re.sub(r"[^\w.\- ()]", "_", name, flags=re.UNICODE).strip(" .")
+    return cleaned[:150] or "unnamed"
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class Pull:
+    """One running pull of one part of a source. Pages written here survive a crash and are found again by the next run."""
+
+    def __init__(
+        self, landing: "Landing", source_code: str, part_code: str, received_at: datetime, is_practice: bool
+    ) -> None:
+        self._landing = landing
+        self.source_code = source_code
+        self.part_code = part_code
+        self.received_at = received_at
+        self.is_practice = is_practice
+        self.folder = landing.root / ".incoming" / _safe(f"{source_code}-{part_code}")
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def write(self, name: str, data: bytes) -> Path:
+        """`data` stands under `name`, whole or not at all."""
+        with self.open(name) as stream:
+            stream.write(data)
+        return self.folder / _safe(name)
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """A binary stream whose content appears under `name` only when the block ends without a fault."""
+        target = self.folder / _safe(name)
+        partial = target.with_name("." + target.name + ".part")
+        with partial.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, target)
+
+    def written(self, name: str) -> bool:
+        """True when `name` was written whole, now or before a crash."""
+        return (self.folder / _safe(name)).exists()
+
+    def read(self, name: str) -> bytes:
+        """The bytes written under `name`."""
+        return (self.folder / _safe(name)).read_bytes()
+
+    def names(self) -> list[str]:
+        """Names written so far, in order."""
+        return sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
+
+    def restart(self) -> None:
+        """The folder is empty: what an earlier, different pull left there is gone."""
+        shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True, mode=0o700)
+
+    def finish(
+        self,
+        kind: str,
+        locator: str,
+        parameters: Mapping[str, Any],
+        record_count: int,
+        *,
+        published_on: str | None = None,
+        server_version: str | None = None,
+        server_at: str | None = None,
+        watermark: str | None = None,
+        agency: str | None = None,
+    ) -> Receipt:
+        """The pull is complete: its files are content-addressed and described. `parameters` must hold no secret."""
+        names = self.names()
+        digests = {name: _file_sha256(self.folder / name) for name in names}
+        payload = hashlib.sha256(
+            "\n".join(f"{digest}  {name}" for name, digest in digests.items()).encode()
+        ).hexdigest()
+        receipt_id = hashlib.sha256(f"{self.source_code}\n{self.part_code}\n{kind}\n{payload}".encode()).hexdigest()[
+            :16
+        ]
+        target = self._landing.root / _safe(self.source_code) / receipt_id
+        receipt = Receipt(
+            receipt_id=receipt_id,
+            source_code=self.source_code,
+            part_code=self.part_code,
+            kind_code=kind,
+            locator=locator,
+            parameters=dict(parameters),
+            payload_sha256=payload,
+            file_count=len(names),
+            byte_count=sum((self.folder / name).stat().st_size for name in names),
+            record_count=record_count,
+            received_at=self.received_at.isoformat(),
+            published_on=published_on,
+            server_version=server_version,
+            server_at=server_at,
+            watermark=watermark,
+            agency=agency,
+            is_practice=self.is_practice,
+            path=str(target.relative_to(self._landing.root)),
+        )
+        if target.exists():
+            shutil.rmtree(self.folder)
+            # The bytes are known; what is new is the watermark that came with them.
+            earlier = self._landing.receipt(target)
+            return replace(receipt, received_at=earlier.received_at)
+        staging = self._landing.root / ".incoming" / f".{receipt_id}"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(mode=0o700)
+        os.replace(self.folder, staging / "files")
+        (staging / "receipt.json").write_text(
+            json.dumps(asdict(receipt), ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8"
+        )
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        os.replace(staging, target)
+        return receipt
+
+
+class Landing:
+    """The landing folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def pull(self, source_code: str, part_code: str, received_at: datetime, *, is_practice: bool) -> Pull:
+        """A pull of one part of a source, resumed where an interrupted one of the same name stopped."""
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Pull(self, source_code, part_code, received_at, is_practice)
+
+    def receipt(self, folder: Path) -> Receipt:
+        """The receipt in a landed folder."""
+        return Receipt(**json.loads((folder / "receipt.json").read_text(encoding="utf-8")))
+
+    def receipts(self, source_code: str) -> list[Receipt]:
+        """Every landed receipt of a source, oldest first."""
+        folder = self.root / _safe(source_code)
+        if not folder.exists():
+            return []
+        found = [self.receipt(path) for path in folder.iterdir() if (path / "receipt.json").exists()]
+        return sorted(found, key=lambda receipt: (receipt.received_at, receipt.part_code, receipt.receipt_id))
+
+    def files(self, receipt: Receipt) -> list[Path]:
+        """The payload files of a receipt, in name order. Raises LandingError when they are not all there."""
+        folder = self.root / receipt.path / "files"
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.exists() else []
+        if len(paths) != receipt.file_count:
+            raise LandingError(
+                f"landing of {receipt.source_code}: receipt {receipt.receipt_id} describes {receipt.file_count} files, "
+                f"{len(paths)} are in {receipt.path}; restore the landing folder from backup or pull again with --full.",
+                source=receipt.source_code,
+                file=receipt.path,
+            )
+        return paths
+
+    def verify(self, receipt: Receipt) -> None:
+        """The landed bytes are those received. Raises LandingError naming the first receipt that differs."""
+        digests = {path.name: _file_sha256(path) for path in self.files(receipt)}
+        payload = hashlib.sha256(
+            "\n".join(f"{digest}  {name}" for name, digest in digests.items()).encode()
+        ).hexdigest()
+        if payload != receipt.payload_sha256:
+            raise LandingError(
+                f"landing of {receipt.source_code}: the bytes of {receipt.path} are not those received "
+                f"(sha256 {payload[:12]}, expected {receipt.payload_sha256[:12]}); restore the folder from backup.",
+                source=receipt.source_code,
+                file=receipt.path,
+            )
+
+    def discard(self, receipt: Receipt) -> None:
+        """The landed files of a pull that brought nothing new are gone."""
+        shutil.rmtree(self.root / receipt.path, ignore_errors=True)
