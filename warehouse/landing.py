@@ -33,7 +33,7 @@ class LandingError(Exception):
 
 @dataclass(frozen=True)
 class Receipt:
-    """One pull or one file as received. `receipt_id` is derived from source, kind and payload digest, so the same bytes have one receipt."""
+    """One pull or one file as received. `receipt_id` is derived from source, part, kind and payload: same bytes, same receipt."""
 
     receipt_id: str
     source_code: str

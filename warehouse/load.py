@@ -1,0 +1,353 @@
+"""The load transaction: stage, weigh, quarantine, merge into the core, and commit with receipts and watermarks - or nothing.
+
+Belongs here: write-audit-publish in one DuckDB transaction, and its counts. Does not belong here: what a source looks
+like (`assets`), rules (`expectations`), history arithmetic (`warehouse.history`).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from warehouse import history
+from warehouse.catalogue.table_catalogue import Table
+from warehouse.history import LoadCounts, LoadMode
+from warehouse.landing import Receipt
+from warehouse.quality import RuleOutcome, Scales, WeighingContext
+from warehouse.store import Warehouse
+
+MODELS = Path(__file__).parent / "models"
+
+
+class CriticalRuleFailed(Exception):
+    """A table rule of severity critical failed: the transaction is rolled back and the source keeps its last good data."""
+
+    def __init__(self, outcomes: Sequence[RuleOutcome], source: str) -> None:
+        self.outcomes = tuple(outcomes)
+        self.source = source
+        first = outcomes[0]
+        detail = f"could not be evaluated ({first.raised})" if first.raised else f"{first.unexpected_count} rows"
+        super().__init__(
+            f"{source}: {first.table} breaks rule {first.rule_code} ({detail}): {first.why} "
+            f"The load was rolled back ({len(outcomes)} critical rules failed); the last good data stay in place."
+        )
+
+
+@dataclass(frozen=True)
+class StagingCounts:
+    """received = staged + quarantined + duplicates."""
+
+    received: int = 0
+    staged: int = 0
+    quarantined: int = 0
+    duplicates: int = 0
+
+
+@dataclass
+class LoadReport:
+    """What one transaction did: counts by table, rule outcomes, and whether anything changed."""
+
+    source_code: str
+    recorded_at: datetime
+    staging: dict[str, StagingCounts] = field(default_factory=dict)
+    history: dict[str, LoadCounts] = field(default_factory=dict)
+    outcomes: list[RuleOutcome] = field(default_factory=list)
+    newly_quarantined: int = 0
+    new_receipts: int = 0
+    committed: bool = False
+
+    @property
+    def is_change(self) -> bool:
+        """True when rows were written or held back that the store did not have."""
+        return self.newly_quarantined > 0 or any(counts.is_change for counts in self.history.values())
+
+    def total(self) -> LoadCounts:
+        """Sum over the tables with history."""
+        return sum(self.history.values(), LoadCounts())
+
+
+class LoadTransaction:
+    """One open transaction on the store for one source instance."""
+
+    def __init__(self, connection: Any, entries: Mapping[str, Table], source_code: str, recorded_at: datetime) -> None:
+        self.connection = connection
+        self.entries = entries
+        self.source_code = source_code
+        self.recorded_at = recorded_at
+        self.report = LoadReport(source_code, recorded_at)
+
+    def stage(self, table_name: str, frame: pl.DataFrame, scope: Mapping[str, str]) -> StagingCounts:
+        """The sound rows of `frame` are the staging rows within `scope`; the others stand in quarantine with their reasons.
+
+        `frame` has the entry's columns, `receipt_id`, `pointer` and `rejections` (empty list or null for a sound row).
+        Rows equal in every column but `pointer` and `receipt_id` are counted as duplicates and kept once.
+        """
+        table = self.entries[table_name]
+        missing = [name for name in table.column_names if name not in frame.columns]
+        if missing:
+            raise ValueError(f"{table_name}: the staged frame lacks columns {missing}")
+        if "rejections" not in frame.columns:
+            frame = frame.with_columns(rejections=pl.lit([], dtype=pl.List(pl.String)))
+        rejections = pl.col("rejections").list.len().fill_null(0)
+        rejected = frame.filter(rejections > 0)
+        sound = frame.filter(rejections == 0).select(table.column_names)
+        told_apart = [name for name in table.column_names if name not in ("receipt_id", "pointer")]
+        kept = sound.unique(subset=told_apart, keep="last", maintain_order=True)
+        self._quarantine_frame(table, rejected)
+        where = " and ".join(f"{name} = ${name}" for name in scope) or "true"
+        self.connection.execute(f"delete from {table.name} where {where}", dict(scope) or None)
+        self._insert(table, kept)
+        counts = StagingCounts(frame.height, kept.height, rejected.height, sound.height - kept.height)
+        self.report.staging[table_name] = counts
+        return counts
+
+    def _insert(self, table: Table, frame: pl.DataFrame) -> None:
+        if frame.is_empty():
+            return
+        self.connection.register("staged_frame", frame.to_arrow())
+        columns = ", ".join(f"{column.name}::{column.type} as {column.name}" for column in table.columns)
+        self.connection.execute(f"insert into {table.name} select {columns} from staged_frame")
+        self.connection.unregister("staged_frame")
+
+    def _quarantine_frame(self, table: Table, rejected: pl.DataFrame) -> None:
+        records = []
+        for row in rejected.iter_rows(named=True):
+            reasons, receipt_id, pointer = row.pop("rejections"), row.pop("receipt_id"), row.pop("pointer")
+            records.append((row, list(reasons), receipt_id, pointer))
+        self._quarantine(table, records)
+
+    def _quarantine(self, table: Table, records: Iterable[tuple[dict[str, Any], list[str], str, str | None]]) -> None:
+        rows: dict[str, tuple[Any, ...]] = {}
+        for record, reasons, receipt_id, pointer in records:
+            text = json.dumps(record, ensure_ascii=False, sort_keys=True, default=str)
+            digest = hashlib.sha256(f"{table.name}\n{self.source_code}\n{text}".encode()).hexdigest()[:16]
+            rows[digest] = (digest, table.name, self.source_code, receipt_id, pointer, reasons, text)
+        if not rows:
+            return
+        self.connection.register(
+            "held_frame",
+            pl.DataFrame(
+                list(rows.values()),
+                schema={
+                    "quarantine_id": pl.String,
+                    "table_name": pl.String,
+                    "source_code": pl.String,
+                    "receipt_id": pl.String,
+                    "pointer": pl.String,
+                    "reasons": pl.List(pl.String),
+                    "record": pl.String,
+                },
+                orient="row",
+            ).to_arrow(),
+        )
+        at = history.as_naive_utc(self.recorded_at)
+        ((new,),) = self.connection.execute(
+            """insert into quarantine.record
+            select quarantine_id, table_name, source_code, receipt_id, pointer, reasons, record, 'held', $at, null, null, null
+            from held_frame h anti join quarantine.record q using (quarantine_id)""",
+            {"at": at},
+        ).fetchall()
+        self.connection.unregister("held_frame")
+        self.report.newly_quarantined += new
+
+    def weigh(self, table_name: str, scales: Scales, scope: Mapping[str, str] | None = None) -> list[RuleOutcome]:
+        """The table's suite was run on this connection. Row rules of severity critical moved their rows to quarantine
+        (staging) or, in the core, stop the load like table rules do. Raises CriticalRuleFailed."""
+        table = self.entries[table_name]
+        outcomes = list(scales.weigh(self.connection, table, WeighingContext(self.recorded_at, dict(scope or {}))))
+        self.report.outcomes.extend(outcomes)
+        failed = [outcome for outcome in outcomes if not outcome.passed and outcome.severity == "critical"]
+        to_quarantine = [
+            outcome
+            for outcome in failed
+            if table.schema_name == "staging"
+            and outcome.level == "row"
+            and outcome.unexpected_rowid_sql
+            and not outcome.raised
+        ]
+        stopping = [outcome for outcome in failed if outcome not in to_quarantine]
+        if stopping:
+            raise CriticalRuleFailed(stopping, self.source_code)
+        if to_quarantine:
+            self._quarantine_rows(table, to_quarantine)
+        return outcomes
+
+    def _quarantine_rows(self, table: Table, outcomes: Sequence[RuleOutcome]) -> None:
+        self.connection.execute("create or replace temp table condemned (row_number bigint, reason varchar)")
+        for outcome in outcomes:
+            self.connection.execute(
+                f"insert into condemned select distinct rowid, $reason from ({outcome.unexpected_rowid_sql})",
+                {"reason": f"{outcome.rule_code}: {outcome.why}"},
+            )
+        names = ", ".join(f"t.{name}" for name in table.column_names)
+        rows = self.connection.execute(
+            f"""select {names}, list(c.reason order by c.reason)
+            from {table.name} t join condemned c on t.rowid = c.row_number group by t.rowid, {names} order by t.rowid"""
+        ).fetchall()
+        records = []
+        for row in rows:
+            record = dict(zip(table.column_names, row[:-1], strict=True))
+            records.append((record, list(row[-1]), record.pop("receipt_id"), record.pop("pointer")))
+        self._quarantine(table, records)
+        self.connection.execute(f"delete from {table.name} where rowid in (select row_number from condemned)")
+        self.connection.execute("drop table temp.condemned")
+        before = self.report.staging.get(table.name, StagingCounts())
+        self.report.staging[table.name] = StagingCounts(
+            before.received, before.staged - len(rows), before.quarantined + len(rows), before.duplicates
+        )
+
+    def load_history(self, table_name: str, *, mode: LoadMode, scope: Mapping[str, str] | None = None) -> LoadCounts:
+        """The core table says what `models/<schema>/<table>.sql` says of the staged rows within `scope`."""
+        table = self.entries[table_name]
+        model = (MODELS / table.schema_name / f"{table.table_name}.sql").read_text(encoding="utf-8").strip().rstrip(";")
+        where = " and ".join(f"{name} = ${name}" for name in scope or {}) or "true"
+        counts = history.load(
+            self.connection,
+            table,
+            f"select * from (\n{model}\n) where {where}",
+            self.recorded_at,
+            mode=mode,
+            scope=scope,
+            parameters=scope,
+        )
+        self._note(table_name, counts)
+        return counts
+
+    def load_frame(
+        self, table_name: str, frame: pl.DataFrame, *, mode: LoadMode, scope: Mapping[str, str] | None = None
+    ) -> LoadCounts:
+        """The table with history says what `frame` says (columns of the entry but the system times)."""
+        table = self.entries[table_name]
+        self.connection.register("history_frame", frame.to_arrow())
+        columns = ", ".join(
+            f"{column.name}::{column.type} as {column.name}"
+            for column in table.columns
+            if column.name in table.batch_columns
+        )
+        deleted = ", is_deleted" if mode == "delta" else ""
+        counts = history.load(
+            self.connection,
+            table,
+            f"select {columns}{deleted} from history_frame",
+            self.recorded_at,
+            mode=mode,
+            scope=scope,
+        )
+        self.connection.unregister("history_frame")
+        self._note(table_name, counts)
+        return counts
+
+    def _note(self, table_name: str, counts: LoadCounts) -> None:
+        self.report.history[table_name] = self.report.history.get(table_name, LoadCounts()) + counts
+
+    def register(self, receipts: Sequence[Receipt]) -> None:
+        """Receipts and the watermarks they carry are part of this transaction."""
+        at = history.as_naive_utc(self.recorded_at)
+        known = {row[0] for row in self.connection.execute("select receipt_id from ops.receipt").fetchall()}
+        for receipt in receipts:
+            if receipt.watermark is not None:
+                self.connection.execute(
+                    "delete from ops.watermark where source_code = ? and part_code = ?",
+                    [receipt.source_code, receipt.part_code],
+                )
+                self.connection.execute(
+                    "insert into ops.watermark values (?, ?, ?, ?)",
+                    [receipt.source_code, receipt.part_code, receipt.watermark, at],
+                )
+            if receipt.receipt_id in known:
+                continue
+            self.report.new_receipts += 1
+            self.connection.execute(
+                f"insert into ops.receipt values ({', '.join('?' * 18)})",
+                [
+                    receipt.receipt_id,
+                    receipt.source_code,
+                    receipt.part_code,
+                    receipt.kind_code,
+                    receipt.locator,
+                    json.dumps(receipt.parameters, ensure_ascii=False, sort_keys=True, default=str),
+                    receipt.payload_sha256,
+                    receipt.file_count,
+                    receipt.byte_count,
+                    receipt.record_count,
+                    history.as_naive_utc(datetime.fromisoformat(receipt.received_at)),
+                    receipt.published_on,
+                    receipt.server_version,
+                    receipt.server_at,
+                    receipt.agency,
+                    receipt.is_practice,
+                    receipt.path,
+                    at,
+                ],
+            )
+
+    def _write_record(self) -> None:
+        at = history.as_naive_utc(self.recorded_at)
+        for name in sorted({*self.report.staging, *self.report.history}):
+            staged = self.report.staging.get(name)
+            merged = self.report.history.get(name)
+            self.connection.execute(
+                "insert into ops.load values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    at,
+                    self.source_code,
+                    name,
+                    staged.received if staged else (merged.received if merged else 0),
+                    staged.staged if staged else None,
+                    staged.quarantined if staged else None,
+                    staged.duplicates if staged else None,
+                    merged.inserted if merged else None,
+                    merged.changed if merged else None,
+                    merged.closed if merged else None,
+                    merged.unchanged if merged else None,
+                ],
+            )
+        if self.report.outcomes:
+            self.connection.executemany(
+                "insert into ops.check_result values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    [
+                        at,
+                        self.source_code,
+                        outcome.rule_code,
+                        outcome.table,
+                        outcome.severity,
+                        outcome.level,
+                        outcome.passed,
+                        outcome.unexpected_count,
+                        outcome.evaluated_count,
+                        outcome.why,
+                        outcome.raised,
+                    ]
+                    for outcome in self.report.outcomes
+                ],
+            )
+
+
+@contextmanager
+def transaction(warehouse: Warehouse, source_code: str, recorded_at: datetime) -> Iterator[LoadTransaction]:
+    """A load transaction that commits when the block ends and something changed, and otherwise leaves the file as it was.
+
+    Nothing changed: rolled back, so that a refresh with nothing new leaves the store byte for byte (the caller discards
+    the landed files of that pull). A fault: rolled back and raised.
+    """
+    with warehouse.connect() as connection:
+        connection.execute("begin")
+        load = LoadTransaction(connection, warehouse.entries, source_code, recorded_at)
+        try:
+            yield load
+            if load.report.is_change:
+                load._write_record()
+                connection.execute("commit")
+                load.report.committed = True
+            else:
+                connection.execute("rollback")
+        except BaseException:
+            connection.execute("rollback")
+            raise

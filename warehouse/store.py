@@ -1,0 +1,175 @@
+"""The restricted warehouse file: opened by one writer, built from the catalogue, never left half-written.
+
+Belongs here: connections, schema bootstrap, reading what the store says of itself. Does not belong here: loading rows
+(`warehouse.load`), history, publishing.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from warehouse import schema
+from warehouse.catalogue.table_catalogue import Table, tables
+
+CONFIGURATION = {
+    # A missing extension must fail at once, not after a download attempt of seconds.
+    "autoinstall_known_extensions": "false",
+    # Without this a misspelt table name resolves silently to a local Python variable.
+    "python_enable_replacements": "false",
+}
+
+
+class StoreError(Exception):
+    """The warehouse cannot be opened or was built by other code; the message says which and what to do."""
+
+
+class StoreLocked(StoreError):
+    """Another process is writing; another attempt may help."""
+
+
+def code_version() -> str:
+    """Version of the installed code."""
+    try:
+        return version("mhwg-warehouse")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+class Warehouse:
+    """The restricted warehouse `warehouse.duckdb`. Holds no connection; each `connect` opens and closes the file."""
+
+    def __init__(self, path: Path, entries: Mapping[str, Table] | None = None) -> None:
+        self.path = path
+        self.entries = dict(entries if entries is not None else tables())
+
+    @property
+    def exists(self) -> bool:
+        """True when a refresh has built the store."""
+        return self.path.exists()
+
+    @contextmanager
+    def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection in UTC, closed at the end whatever happens. The writer's connection finds every table of the catalogue.
+
+        Raises StoreLocked when another process has the file, StoreError when it is not a warehouse or is missing.
+        """
+        if read_only and not self.exists:
+            raise StoreError(f"{self.path} does not exist yet; run `mhwg refresh` first.")
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        is_new = not self.exists
+        try:
+            connection = duckdb.connect(str(self.path), read_only=read_only, config=dict(CONFIGURATION))
+        except duckdb.IOException as fault:
+            if "lock" in str(fault).lower():
+                raise StoreLocked(
+                    f"{self.path.name} is in use by another process (a refresh or a materialisation); wait for it to end."
+                ) from fault
+            raise StoreError(
+                f"{self.path} cannot be opened as a warehouse: {_first_line(fault)}. Restore a backup."
+            ) from fault
+        try:
+            if is_new:
+                os.chmod(self.path, 0o600)
+            connection.execute("set TimeZone = 'UTC'")
+            if not read_only:
+                self._bootstrap(connection)
+            yield connection
+        finally:
+            connection.close()
+
+    def _bootstrap(self, connection: duckdb.DuckDBPyConnection) -> None:
+        wanted = schema.fingerprint(self.entries.values())
+        if stored_fingerprint(connection) == wanted:
+            return
+        connection.execute("begin")
+        try:
+            apply_catalogue(connection, self.entries)
+            connection.execute("delete from ops.store_version")
+            connection.execute("insert into ops.store_version values (?, ?)", [wanted, code_version()])
+            connection.execute("commit")
+        except BaseException:
+            connection.execute("rollback")
+            raise
+
+    def read(self, query: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """The result of a query on the store as a frame, read-only."""
+        with self.connect(read_only=True) as connection:
+            return fetch_frame(connection, query, parameters)
+
+    def last_refresh_at(self) -> datetime | None:
+        """System time of the last refresh that wrote anything; None for a new store."""
+        if not self.exists:
+            return None
+        with self.connect(read_only=True) as connection:
+            ((latest,),) = connection.execute("select max(refresh_at) from ops.load").fetchall()
+        return latest
+
+
+def fetch_frame(connection: Any, query: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
+    """The result of a query on a live connection as a polars frame."""
+    result = connection.execute(query, dict(parameters) if parameters else None)
+    frame = pl.from_arrow(result.to_arrow_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def stored_fingerprint(connection: Any) -> str | None:
+    """The catalogue digest the store was built from; None for an empty file."""
+    ((found,),) = connection.execute(
+        "select count(*) from duckdb_tables() where schema_name = 'ops' and table_name = 'store_version'"
+    ).fetchall()
+    if not found:
+        return None
+    rows = connection.execute("select fingerprint from ops.store_version").fetchall()
+    return rows[0][0] if rows else None
+
+
+def apply_catalogue(connection: Any, entries: Mapping[str, Table]) -> None:
+    """Every table of the catalogue exists with its columns and comments. Columns that are new in the catalogue are added.
+
+    Raises StoreError when a column changed its type or vanished from the catalogue: that needs a migration, not a guess.
+    """
+    for name in sorted({table.schema_name for table in entries.values()}):
+        connection.execute(f"create schema if not exists {name}")
+    for table in entries.values():
+        connection.execute(schema.create_statement(table))
+        _add_missing_columns(connection, table)
+        for statement in schema.comment_statements(table):
+            connection.execute(statement)
+        if table.history:
+            connection.execute(schema.current_view_statement(table))
+            connection.execute(schema.as_of_macro_statement(table))
+
+
+def _add_missing_columns(connection: Any, table: Table) -> None:
+    present = dict(
+        connection.execute(
+            "select column_name, lower(data_type) from duckdb_columns() where schema_name = ? and table_name = ?",
+            [table.schema_name, table.table_name],
+        ).fetchall()
+    )
+    for column in table.columns:
+        if column.name not in present:
+            connection.execute(f"alter table {table.name} add column {column.name} {column.type}")
+        elif present[column.name] != column.type:
+            raise StoreError(
+                f"{table.name}.{column.name} is {present[column.name]} in the store and {column.type} in the catalogue; "
+                "back up the store (`mhwg backup`), then rebuild it from landing with `mhwg refresh --full`."
+            )
+    gone = sorted(set(present) - set(table.column_names))
+    if gone:
+        raise StoreError(
+            f"{table.name} has columns that the catalogue no longer knows: {gone}; "
+            "back up the store (`mhwg backup`), then rebuild it from landing with `mhwg refresh --full`."
+        )
+
+
+def _first_line(fault: Exception) -> str:
+    return str(fault).splitlines()[0][:200] if str(fault) else type(fault).__name__
