@@ -133,9 +133,9 @@ def data_sets(server: str) -> dict[str, DataSet]:
         for key, name in _OUTCOMES
     )
     # Zero is meant on the malaria form: a border post without a case says so.
-    malaria = tuple(
-        Element(u, code, name, concept, combo["default"], True) for u, code, name, concept in _WHO_MALARIA
-    ) + (
+    published = (Element(u, code, name, concept, combo["default"], True) for u, code, name, concept in _WHO_MALARIA)
+    malaria = (
+        *published,
         element("MAL_CONF", "Malaria confirmed cases", "MAL_CONFIRMED", zero=True),
         element("MAL_CLASS_DONE", "Malaria cases with completed classification", "MAL_CLASSIFIED", zero=True),
         element("MAL_CLASS_IMPORTED", "Malaria cases classified imported", "MAL_IMPORTED", zero=True),
@@ -267,7 +267,8 @@ _OPTIONS: dict[str, dict[str, dict[str, str]]] = {
     "khm": {
         "sex": {"F": "2", "M": "1", "_U": "9"},
         "nationality": {"VNM": "VNM", "KHM": "KHM", "LAO": "LAO", "_O": "OTH"},
-        "migrant_status": {"0": "NONE", "2": "INTL_MIGRANT", "5": "RETURN_MIGRANT", "6": "CROSS_BORDER", "8": "DISPLACED", "99": "NOT_KNOWN"},
+        "migrant_status": {"0": "NONE", "2": "INTL_MIGRANT", "5": "RETURN_MIGRANT", "6": "CROSS_BORDER", "8": "DISPLACED",
+                           "99": "NOT_KNOWN"},
         "direction": {"outgoing": "SENT", "incoming": "RECEIVED"},
         "disease": {"TB": "TUB", "HIV": "HIV", "MAL": "MAL"},
         "outcome": {code: code for code in _OUTCOME_CODES},

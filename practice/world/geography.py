@@ -214,7 +214,7 @@ def _viet_nam() -> list[OrgUnit]:
                         longitude + 0.02 * f,
                         latitude,
                         "VNM",
-                    )  # fmt: skip
+                    )
                 )
     return units
 
@@ -249,7 +249,7 @@ def _cambodia() -> list[OrgUnit]:
                         longitude + 0.1 * d + 0.02 * f,
                         latitude + 0.03 * f,
                         "KHM",
-                    )  # fmt: skip
+                    )
                 )
     return units
 
@@ -296,7 +296,7 @@ def _partner_root(server: str, home_units: dict[str, list[OrgUnit]]) -> list[Org
                 original.latitude,
                 country,
                 partner=True,
-            )  # fmt: skip
+            )
         )
     return units
 
