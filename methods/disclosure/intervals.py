@@ -1,0 +1,165 @@
+"""What an attacker can still work out: the least and the greatest value of each hidden cell over all whole-number tables that agree with what is public.
+
+Linear programmes and, where a corner is fractional, integer programmes (HiGHS). The audit of a release rests on this file alone: it takes nothing
+from the search that chose what to hide.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+
+from methods.disclosure.system import BoolArray, CountSystem, FloatArray, IntArray
+
+# Blocks up to this many hidden cells get both ends of every interval exactly. Above it the ends are only proven reachable (the true
+# interval is at least as wide), except for cells with a demand that these tables do not meet: those are solved exactly in any block.
+EXACT_BLOCK_CELLS = 400
+
+
+@dataclass(frozen=True)
+class FeasibleInterval:
+    """The values that a hidden cell can still take. `upper` is None when nothing public bounds it; `is_exact` is False when the true one may be wider."""
+
+    cell: int
+    lower: int
+    upper: int | None
+    is_exact: bool
+
+    @property
+    def width(self) -> int | None:
+        """Upper minus lower; None when unbounded."""
+        return None if self.upper is None else self.upper - self.lower
+
+
+@dataclass
+class Block:
+    """Hidden cells that equations connect, with everything public moved to the right-hand side."""
+
+    cells: IntArray
+    matrix: sparse.csr_array
+    truth: IntArray
+    lower: FloatArray
+    upper: FloatArray
+    ceiling: int
+
+    def solve(self, position: int, sense: int) -> IntArray | None:
+        """A whole-number table with the least (sense 1) or greatest (sense -1) value at this position; None if HiGHS finds none."""
+        cost = np.zeros(len(self.cells))
+        cost[position] = sense
+        right = self.matrix @ self.truth
+        if self.matrix.shape[0] == 0:
+            table = self.truth.copy()
+            table[position] = int(self.lower[position] if sense > 0 else self.upper[position])
+            return table
+        answer = linprog(
+            cost,
+            A_eq=self.matrix,
+            b_eq=right,
+            bounds=np.column_stack([self.lower, self.upper]),
+            method="highs",
+        )
+        if answer.status != 0:
+            return None
+        table = np.rint(answer.x).astype(np.int64)
+        if np.abs(answer.x - table).max() < 1e-6 and np.array_equal(self.matrix @ table, right):
+            return table
+        # A fractional corner overstates what an attacker must reckon with: people come in whole numbers.
+        whole = milp(
+            cost,
+            constraints=LinearConstraint(self.matrix, right, right),
+            bounds=Bounds(self.lower, self.upper),
+            integrality=np.ones(len(self.cells)),
+            options={"mip_rel_gap": 0.0},
+        )
+        if whole.status != 0 or whole.x is None:
+            return None
+        table = np.rint(whole.x).astype(np.int64)
+        return table if np.array_equal(self.matrix @ table, right) else None
+
+
+def block_of(system: CountSystem, cells: IntArray, *, is_informed: bool, primary: BoolArray | None = None) -> Block:
+    """The block of these hidden cells. An informed attacker also uses the statuses: primary means small, secondary means not small."""
+    part = system.equations[:, cells]
+    touched = np.flatnonzero(np.diff(part.indptr))
+    truth = system.truth[cells]
+    ceiling = int(4 * system.truth[cells].sum() + 4 * system.need.max(initial=0) + 1000)
+    lower = np.zeros(len(cells))
+    upper = np.full(len(cells), float(ceiling))
+    if is_informed:
+        demanded = system.need[cells] > 0 if primary is None else primary[cells]
+        lower = np.where(demanded, system.small_low[cells], np.minimum(system.large_low[cells], truth)).astype(float)
+        upper = np.where(demanded, np.minimum(system.small_high[cells], ceiling), ceiling).astype(float)
+        lower, upper = np.minimum(lower, truth), np.maximum(upper, truth)
+    return Block(cells, part[touched], truth, lower, upper, ceiling)
+
+
+def feasible_intervals(
+    system: CountSystem, hidden_rows: BoolArray, *, is_informed: bool = False, exact_block_cells: int = EXACT_BLOCK_CELLS
+) -> list[FeasibleInterval]:
+    """The interval of every hidden cell given everything public, in cell order."""
+    found: list[FeasibleInterval] = []
+    for cells in system.components(system.hidden_cells(hidden_rows)):
+        found.extend(_of_block(system, block_of(system, cells, is_informed=is_informed), is_informed, exact_block_cells))
+    return sorted(found, key=lambda interval: interval.cell)
+
+
+def _of_block(system: CountSystem, block: Block, is_informed: bool, exact_block_cells: int) -> list[FeasibleInterval]:
+    """Both ends per cell; tables found for one cell serve the others, so most ends cost no programme of their own."""
+    least, greatest = block.truth.copy(), block.truth.copy()
+    outer_low, outer_high = propagate(block)
+    need = np.minimum(system.need[block.cells], 1) if is_informed else system.need[block.cells]
+    is_small = len(block.cells) <= exact_block_cells
+    low_done = np.asarray(least <= outer_low)
+    high_done = np.asarray(greatest >= outer_high)
+    # Demands first: their tables reveal most about the rest of the block.
+    for position in np.argsort(-need, kind="stable"):
+        for sense in (-1, 1):
+            if (low_done if sense > 0 else high_done)[position]:
+                continue
+            is_proven = need[position] == 0 or greatest[position] - least[position] >= need[position]
+            if not is_small and is_proven:
+                continue
+            table = block.solve(int(position), sense)
+            if table is None:
+                continue  # stays at the narrower, safe side: what is proven reachable
+            np.minimum(least, table, out=least)
+            np.maximum(greatest, table, out=greatest)
+            (low_done if sense > 0 else high_done)[position] = True
+            low_done |= least <= outer_low
+            high_done |= greatest >= outer_high
+    return [
+        FeasibleInterval(
+            int(cell),
+            int(least[i]),
+            None if greatest[i] >= block.ceiling else int(greatest[i]),
+            bool(low_done[i] and high_done[i]),
+        )
+        for i, cell in enumerate(block.cells)
+    ]
+
+
+def propagate(block: Block, rounds: int = 20) -> tuple[IntArray, IntArray]:
+    """Bounds that follow from single equations, repeated: never narrower than the truth, cheap, and often already exact."""
+    low, high = block.lower.copy(), block.upper.copy()
+    matrix = block.matrix
+    if matrix.shape[0] == 0:
+        return np.ceil(low).astype(np.int64), np.floor(high).astype(np.int64)
+    right = matrix @ block.truth
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    columns, sign = matrix.indices, matrix.data
+    for _ in range(rounds):
+        term_low = np.where(sign > 0, low[columns], -high[columns]) * np.abs(sign)
+        term_high = np.where(sign > 0, high[columns], -low[columns]) * np.abs(sign)
+        rest_low = np.bincount(rows, term_low, matrix.shape[0])[rows] - term_low
+        rest_high = np.bincount(rows, term_high, matrix.shape[0])[rows] - term_high
+        # sign * x = right - rest
+        own_low = np.where(sign > 0, right[rows] - rest_high, rest_low - right[rows]) / np.abs(sign)
+        own_high = np.where(sign > 0, right[rows] - rest_low, rest_high - right[rows]) / np.abs(sign)
+        new_low, new_high = low.copy(), high.copy()
+        np.maximum.at(new_low, columns, np.ceil(own_low - 1e-9))
+        np.minimum.at(new_high, columns, np.floor(own_high + 1e-9))
+        if np.array_equal(new_low, low) and np.array_equal(new_high, high):
+            break
+        low, high = new_low, new_high
+    return low.astype(np.int64), high.astype(np.int64)

@@ -1,0 +1,352 @@
+"""Secondary suppression: the cheapest further rows to hide so that no primary cell can be worked out from the sums.
+
+For a primary cell the search looks for another whole-number table that agrees with everything public and differs from the truth by the demanded
+width in that cell; every row whose cell differs must be hidden. The cheapest such table is a small integer programme over the cells nearest to the target
+(fixed charge per row). Later targets use what earlier ones hid for free. At the end, rows that turned out not to be needed are shown again.
+
+*Source*: the deviation form of the cell suppression problem (Fischetti and Salazar-González 2001, Management Science 47(7)), solved one target at a
+time. The result is checked by `intervals`, which shares nothing with this search.
+"""
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+
+from methods.disclosure.intervals import block_of
+from methods.disclosure.system import BoolArray, CountSystem, FloatArray, IntArray
+
+# Cells nearest to the target that a search may move. Small first: a sum needs few partners, and integer programmes grow fast.
+NEIGHBOURHOODS = (40, 120, 400, 1600, 6400)
+# Up to this many open rows the cheapest pattern is found exactly (within the branching limit), above it by re-weighted linear programmes.
+EXACT_OPEN_ROWS = 150
+BRANCHING_LIMIT = 400
+# A hop through an equation costs this much in the nearness order, so that near cells of equal cost come first.
+HOP = 0.05
+CLEANING_BLOCK_CELLS = 600
+
+
+class NoProtectionError(Exception):
+    """A primary cell follows from what cannot be hidden any more. Attribute `cell` is its number in the system."""
+
+    def __init__(self, cell: int) -> None:
+        super().__init__(f"cell {cell} follows from figures that are already public")
+        self.cell = cell
+
+
+@dataclass(frozen=True)
+class SuppressionPattern:
+    """Rows to hide: `primary` by rule, `secondary` to protect them. `unprotectable` are cells that stay narrow whatever is hidden."""
+
+    hidden_rows: BoolArray
+    primary_rows: BoolArray
+    unprotectable: tuple[int, ...]
+
+    @property
+    def secondary_rows(self) -> BoolArray:
+        """Rows that are hidden only to protect others."""
+        return np.asarray(self.hidden_rows & ~self.primary_rows)
+
+
+def choose_suppression(
+    system: CountSystem,
+    primary_rows: BoolArray,
+    *,
+    hints: BoolArray | None = None,
+    hint_discount: float = 0.5,
+    informed_width: int = 1,
+    ignore: Iterable[int] = (),
+) -> SuppressionPattern:
+    """Every cell with a demand has a feasible interval at least that wide, at a low total weight of hidden rows.
+
+    `hints` are rows that were hidden last time: they cost less, so that the pattern stays where it was. With `informed_width` each primary cell keeps
+    that many further values even for a reader who uses the statuses (primary = small). `ignore` lists cells whose demand is hopeless and accepted.
+    """
+    search = _Search(system, primary_rows, hints, hint_discount, frozenset(ignore))
+    search.protect_all(is_informed=False, width=None)
+    if informed_width > 0:
+        search.protect_all(is_informed=True, width=informed_width)
+    search.clean(informed_width)
+    return SuppressionPattern(search.hidden_rows, primary_rows.copy(), tuple(sorted(search.hopeless)))
+
+
+class _Search:
+    """State of one choice: hidden rows so far and, per cell, the least and greatest value in any table found so far."""
+
+    def __init__(
+        self, system: CountSystem, primary_rows: BoolArray, hints: BoolArray | None, discount: float, ignore: frozenset[int]
+    ) -> None:
+        self.system = system
+        self.hidden_rows = primary_rows.copy()
+        self.primary_rows = primary_rows
+        self.cost = system.row_weight.copy()
+        if hints is not None:
+            self.cost = np.where(hints, self.cost * discount, self.cost)
+        self.fixed = system.never_hidden()
+        self.hopeless: set[int] = set(ignore)
+        self.least = {False: system.truth.copy(), True: system.truth.copy()}
+        self.greatest = {False: system.truth.copy(), True: system.truth.copy()}
+        self.by_cell = system.equations.tocsc()
+        self.rows_of = system.revealed_by
+        self.open_cost = self._open_cost()
+
+    def _open_cost(self) -> FloatArray:
+        """What hiding each cell would cost now: the weight of the rows that still reveal it."""
+        return np.asarray(self.rows_of @ np.where(self.hidden_rows, 0.0, self.cost))
+
+    # -- protection -------------------------------------------------------------------------------------------------------------
+
+    def protect_all(self, *, is_informed: bool, width: int | None) -> None:
+        """Demands met one after the other: widest first, then largest, then in cell order."""
+        targets = np.flatnonzero(self.system.need > 0)
+        order = np.lexsort((targets, -self.system.truth[targets], -self.system.need[targets]))
+        for target in targets[order]:
+            cell = int(target)
+            need = int(self.system.need[cell]) if width is None else width
+            if cell in self.hopeless or self.fixed[cell]:
+                self.hopeless.add(cell)
+                continue
+            if self._reached(cell, is_informed) >= need:
+                continue
+            if not self._protect(cell, need, is_informed):
+                self.hopeless.add(cell)
+
+    def _reached(self, cell: int, is_informed: bool) -> int:
+        return int(self.greatest[is_informed][cell] - self.least[is_informed][cell])
+
+    def _protect(self, cell: int, need: int, is_informed: bool) -> bool:
+        truth = int(self.system.truth[cell])
+        shifts = [need, -need] if truth >= need else [need]
+        if is_informed:
+            # Within the small range a single step either way is enough.
+            shifts = [need, -need]
+        for size in (*NEIGHBOURHOODS, self.system.cell_count):
+            local = self._neighbourhood(cell, size)
+            for shift in shifts:
+                if self._move(cell, shift, local, is_informed):
+                    return True
+            if not is_informed and self._widen_in_place(cell, need):
+                return True
+            if not is_informed:
+                # Up a little and down the rest: needed where the sums around the cell are themselves small.
+                for up in range(need - 1, 0, -1):
+                    down = need - up
+                    if down <= truth and self._move(cell, up, local, False) and self._move(cell, -down, local, False):
+                        return True
+            if len(local) < size:
+                break
+        return False
+
+    def _widen_in_place(self, cell: int, need: int) -> bool:
+        """True when what is hidden already leaves the interval wide enough; only looked at in blocks small enough to be cheap."""
+        hidden = self.system.hidden_cells(self.hidden_rows)
+        local = self._neighbourhood(cell, 400, within=hidden)
+        block = block_of(self.system, local, is_informed=False)
+        position = int(np.searchsorted(local, cell))
+        for sense in (-1, 1):
+            table = block.solve(position, sense)
+            if table is not None:
+                self._note(local, table, False)
+        return self._reached(cell, False) >= need
+
+    def _note(self, cells: IntArray, table: IntArray, is_informed: bool) -> None:
+        for kind in (False, True) if is_informed else (False,):
+            self.least[kind][cells] = np.minimum(self.least[kind][cells], table)
+            self.greatest[kind][cells] = np.maximum(self.greatest[kind][cells], table)
+
+    def _neighbourhood(self, cell: int, size: int, within: BoolArray | None = None) -> IntArray:
+        """The cells nearest to the target, counting what it would cost to hide the cells on the way; sorted."""
+        matrix, columns = self.system.equations, self.by_cell
+        best: dict[int, float] = {cell: 0.0}
+        queue: list[tuple[float, int]] = [(0.0, cell)]
+        done: set[int] = set()
+        seen_equations: set[int] = set()
+        while queue and len(done) < size:
+            distance, current = heapq.heappop(queue)
+            if current in done:
+                continue
+            done.add(current)
+            for equation in columns.indices[columns.indptr[current] : columns.indptr[current + 1]]:
+                if equation in seen_equations:
+                    continue
+                seen_equations.add(int(equation))
+                for other in matrix.indices[matrix.indptr[equation] : matrix.indptr[equation + 1]]:
+                    if self.fixed[other] or other in done or (within is not None and not within[other]):
+                        continue
+                    length = distance + HOP + float(self.open_cost[other])
+                    if length < best.get(int(other), np.inf):
+                        best[int(other)] = length
+                        heapq.heappush(queue, (length, int(other)))
+        return np.array(sorted(done), dtype=np.int64)
+
+    def _limits(self, local: IntArray, reach: int, is_informed: bool) -> tuple[FloatArray, FloatArray]:
+        system = self.system
+        truth = system.truth[local]
+        low, high = -truth.astype(float), np.full(len(local), float(reach))
+        if is_informed:
+            small = system.need[local] > 0
+            low = np.where(small, system.small_low[local] - truth, np.minimum(system.large_low[local], truth) - truth)
+            high = np.where(small, np.minimum(system.small_high[local] - truth, reach), reach)
+        return np.clip(low, -reach, 0).astype(float), np.maximum(high, 0).astype(float)
+
+    def _move(self, cell: int, shift: int, local: IntArray, is_informed: bool) -> bool:
+        """Finds another table in which the target differs by `shift`; hides the rows that must be hidden for it."""
+        system = self.system
+        part = system.equations[:, local]
+        part = part[np.flatnonzero(np.diff(part.indptr))]
+        low, high = self._limits(local, 3 * abs(shift), is_informed)
+        position = int(np.searchsorted(local, cell))
+        if not low[position] <= shift <= high[position]:
+            return False
+        low[position] = high[position] = shift
+        reveal = self.rows_of[local]
+        rows = np.unique(reveal.indices)
+        open_rows = rows[~self.hidden_rows[rows]]
+        if len(open_rows) <= EXACT_OPEN_ROWS:
+            change = self._cheapest_exactly(part, low, high, reveal[:, open_rows], self.cost[open_rows])
+        else:
+            change = self._cheapest_roughly(part, low, high, self.open_cost[local])
+        if change is None:
+            return False
+        moved = local[change != 0]
+        self._note(local, system.truth[local] + change, is_informed)
+        newly = np.unique(self.rows_of[moved].indices)
+        newly = newly[~self.hidden_rows[newly]]
+        if len(newly):
+            self.hidden_rows[newly] = True
+            touched = np.unique(sparse.csr_array(self.rows_of[:, newly]).nonzero()[0])
+            self.open_cost[touched] = self._open_cost()[touched]
+        return True
+
+    @staticmethod
+    def _cheapest_exactly(
+        part: sparse.csr_array, low: FloatArray, high: FloatArray, reveal: sparse.csr_array, cost: FloatArray
+    ) -> IntArray | None:
+        """The change with the least total cost of rows to hide: one binary per open row, which alone lets its cells move."""
+        cells, rows = len(low), len(cost)
+        # Feasible at all? A linear programme says no faster than branching does.
+        if part.shape[0]:
+            trial = linprog(np.zeros(cells), A_eq=part, b_eq=np.zeros(part.shape[0]), bounds=np.column_stack([low, high]), method="highs")
+            if trial.status != 0:
+                return None
+        pairs = reveal.tocoo()
+        count = len(pairs.row)
+        at = np.arange(count)
+        upward = sparse.csr_array(
+            (np.concatenate([np.ones(count), -high[pairs.row]]), (np.concatenate([at, at]), np.concatenate([pairs.row, cells + pairs.col]))),
+            shape=(count, cells + rows),
+        )
+        downward = sparse.csr_array(
+            (np.concatenate([-np.ones(count), low[pairs.row]]), (np.concatenate([at, at]), np.concatenate([pairs.row, cells + pairs.col]))),
+            shape=(count, cells + rows),
+        )
+        balance = sparse.hstack([part, sparse.csr_array((part.shape[0], rows))]).tocsr()
+        constraints = [LinearConstraint(balance, 0, 0)] if part.shape[0] else []
+        if count:
+            constraints += [LinearConstraint(upward, -np.inf, 0), LinearConstraint(downward, -np.inf, 0)]
+        answer = milp(
+            np.concatenate([np.zeros(cells), cost]),
+            constraints=constraints,
+            bounds=Bounds(np.concatenate([low, np.zeros(rows)]), np.concatenate([high, np.ones(rows)])),
+            integrality=np.ones(cells + rows),
+            options={"node_limit": BRANCHING_LIMIT, "mip_rel_gap": 0.0},
+        )
+        if answer.x is None:
+            return None
+        change = np.rint(answer.x[:cells]).astype(np.int64)
+        return change if not np.any(part @ change) else None
+
+    @staticmethod
+    def _cheapest_roughly(part: sparse.csr_array, low: FloatArray, high: FloatArray, cost: FloatArray) -> IntArray | None:
+        """A cheap change by linear programmes whose weights are divided by the last change, so that few cells move."""
+        cells = len(low)
+        matrix = sparse.hstack([part, -part]).tocsr()
+        # The target has low = high: both halves are pinned by their bounds.
+        up_high, down_high = np.maximum(high, 0), np.maximum(-low, 0)
+        up_low, down_low = np.maximum(low, 0), np.maximum(-high, 0)
+        bounds = np.column_stack([np.concatenate([up_low, down_low]), np.concatenate([up_high, down_high])])
+        weight = cost + 1e-4
+        best: IntArray | None = None
+        best_cost = np.inf
+        for _ in range(3):
+            answer = linprog(
+                np.concatenate([weight, weight]), A_eq=matrix, b_eq=np.zeros(matrix.shape[0]), bounds=bounds, method="highs"
+            )
+            if answer.status != 0:
+                return best
+            exact = answer.x[:cells] - answer.x[cells:]
+            change = np.rint(exact).astype(np.int64)
+            if np.abs(exact - change).max() > 1e-6 or np.any(part @ change):
+                whole = milp(
+                    np.concatenate([weight, weight]),
+                    constraints=LinearConstraint(matrix, 0, 0),
+                    bounds=Bounds(bounds[:, 0], bounds[:, 1]),
+                    integrality=np.ones(2 * cells),
+                    options={"node_limit": BRANCHING_LIMIT},
+                )
+                if whole.x is None:
+                    return best
+                change = np.rint(whole.x[:cells] - whole.x[cells:]).astype(np.int64)
+                if np.any(part @ change):
+                    return best
+            total = float(cost[change != 0].sum())
+            if total < best_cost:
+                best, best_cost = change, total
+            weight = (cost + 1e-4) / (np.abs(change) + 0.1)
+        return best
+
+    # -- cleaning ---------------------------------------------------------------------------------------------------------------
+
+    def clean(self, informed_width: int) -> None:
+        """Secondary rows that no demand needs are shown again, dearest first; blocks too large to re-check are left as they are."""
+        system = self.system
+        candidates = np.flatnonzero(self.hidden_rows & ~self.primary_rows)
+        candidates = candidates[np.lexsort((candidates, -system.row_weight[candidates]))]
+        if not len(candidates):
+            return
+        block_number = np.full(system.cell_count, -1)
+        blocks = system.components(system.hidden_cells(self.hidden_rows))
+        for number, cells in enumerate(blocks):
+            block_number[cells] = number
+        by_row = system.revealed_by.tocsc()
+        for row in candidates:
+            cells = by_row.indices[by_row.indptr[row] : by_row.indptr[row + 1]]
+            numbers = {int(block_number[cell]) for cell in cells if block_number[cell] >= 0}
+            area = [blocks[number] for number in sorted(numbers)]
+            if not area or sum(len(part) for part in area) > CLEANING_BLOCK_CELLS:
+                continue
+            trial = self.hidden_rows.copy()
+            trial[row] = False
+            if self._still_protected(trial, np.unique(np.concatenate(area)), informed_width):
+                self.hidden_rows = trial
+
+    def _still_protected(self, hidden_rows: BoolArray, area: IntArray, informed_width: int) -> bool:
+        system = self.system
+        hidden = system.hidden_cells(hidden_rows)
+        here = np.zeros(system.cell_count, dtype=bool)
+        here[area] = True
+        exposed = here & ~hidden & (system.need > 0)
+        if any(int(cell) not in self.hopeless for cell in np.flatnonzero(exposed)):
+            return False
+        for cells in system.components(hidden & here):
+            demanded = [i for i, cell in enumerate(cells) if system.need[cell] > 0 and int(cell) not in self.hopeless]
+            for is_informed, width in ((False, None), (True, informed_width)):
+                if not demanded or width == 0:
+                    continue
+                block = block_of(system, cells, is_informed=is_informed)
+                least, greatest = block.truth.copy(), block.truth.copy()
+                for position in demanded:
+                    need = int(system.need[cells[position]]) if width is None else width
+                    for sense in (-1, 1):
+                        if greatest[position] - least[position] >= need:
+                            break
+                        table = block.solve(position, sense)
+                        if table is not None:
+                            np.minimum(least, table, out=least)
+                            np.maximum(greatest, table, out=greatest)
+                    if greatest[position] - least[position] < need:
+                        return False
+        return True
