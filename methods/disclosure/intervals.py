@@ -1,7 +1,8 @@
-"""What an attacker can still work out: the least and the greatest value of each hidden cell over all whole-number tables that agree with what is public.
+"""What an attacker can still work out: the least and the greatest value of each hidden cell over all whole-number
+tables that agree with what is public.
 
-Linear programmes and, where a corner is fractional, integer programmes (HiGHS). The audit of a release rests on this file alone: it takes nothing
-from the search that chose what to hide.
+Linear programmes and, where a corner is fractional, integer programmes (HiGHS). The audit of a release rests on this
+file alone: it takes nothing from the search that chose what to hide.
 """
 
 from dataclasses import dataclass
@@ -12,14 +13,18 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from methods.disclosure.system import BoolArray, CountSystem, FloatArray, IntArray
 
-# Blocks up to this many hidden cells get both ends of every interval exactly. Above it the ends are only proven reachable (the true
-# interval is at least as wide), except for cells with a demand that these tables do not meet: those are solved exactly in any block.
+# Blocks up to this many hidden cells get both ends of every interval exactly. Above it the ends are only proven
+# reachable (the true
+# interval is at least as wide), except for cells with a demand that these tables do not meet: those are solved
+# exactly in any block.
 EXACT_BLOCK_CELLS = 400
 
 
 @dataclass(frozen=True)
 class FeasibleInterval:
-    """The values that a hidden cell can still take. `upper` is None when nothing public bounds it; `is_exact` is False when the true one may be wider."""
+    """The values that a hidden cell can still take. `upper` is None when nothing public bounds it; `is_exact` is
+    False when the true one may be wider.
+    """
 
     cell: int
     lower: int
@@ -44,7 +49,9 @@ class Block:
     ceiling: int
 
     def solve(self, position: int, sense: int) -> IntArray | None:
-        """A whole-number table with the least (sense 1) or greatest (sense -1) value at this position; None if HiGHS finds none."""
+        """A whole-number table with the least (sense 1) or greatest (sense -1) value at this position; None if
+        HiGHS finds none.
+        """
         cost = np.zeros(len(self.cells))
         cost[position] = sense
         right = self.matrix @ self.truth
@@ -79,7 +86,9 @@ class Block:
 
 
 def block_of(system: CountSystem, cells: IntArray, *, is_informed: bool, primary: BoolArray | None = None) -> Block:
-    """The block of these hidden cells. An informed attacker also uses the statuses: primary means small, secondary means not small."""
+    """The block of these hidden cells. An informed attacker also uses the statuses: primary means small, secondary
+    means not small.
+    """
     part = system.equations[:, cells]
     touched = np.flatnonzero(np.diff(part.indptr))
     truth = system.truth[cells]
@@ -95,13 +104,23 @@ def block_of(system: CountSystem, cells: IntArray, *, is_informed: bool, primary
 
 
 def feasible_intervals(
-    system: CountSystem, hidden_rows: BoolArray, *, is_informed: bool = False, exact_block_cells: int = EXACT_BLOCK_CELLS
+    system: CountSystem,
+    hidden_rows: BoolArray,
+    *,
+    is_informed: bool = False,
+    only_demanded: bool = False,
+    exact_block_cells: int = EXACT_BLOCK_CELLS,
 ) -> list[FeasibleInterval]:
-    """The interval of every hidden cell given everything public, in cell order."""
+    """The interval of every hidden cell given everything public, in cell order; on request only of cells with a
+    demand.
+    """
     found: list[FeasibleInterval] = []
+    limit = 0 if only_demanded else exact_block_cells
     for cells in system.components(system.hidden_cells(hidden_rows)):
-        found.extend(_of_block(system, block_of(system, cells, is_informed=is_informed), is_informed, exact_block_cells))
-    return sorted(found, key=lambda interval: interval.cell)
+        if not only_demanded or (system.need[cells] > 0).any():
+            found.extend(_of_block(system, block_of(system, cells, is_informed=is_informed), is_informed, limit))
+    wanted = (interval for interval in found if not only_demanded or system.need[interval.cell] > 0)
+    return sorted(wanted, key=lambda interval: interval.cell)
 
 
 def _of_block(system: CountSystem, block: Block, is_informed: bool, exact_block_cells: int) -> list[FeasibleInterval]:
@@ -140,7 +159,9 @@ def _of_block(system: CountSystem, block: Block, is_informed: bool, exact_block_
 
 
 def propagate(block: Block, rounds: int = 20) -> tuple[IntArray, IntArray]:
-    """Bounds that follow from single equations, repeated: never narrower than the truth, cheap, and often already exact."""
+    """Bounds that follow from single equations, repeated: never narrower than the truth, cheap, and often already
+    exact.
+    """
     low, high = block.lower.copy(), block.upper.copy()
     matrix = block.matrix
     if matrix.shape[0] == 0:

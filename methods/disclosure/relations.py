@@ -1,7 +1,8 @@
-"""The sums among counts, found from their codes: sexes and their total, destinations and theirs, nested ages, nested periods, areas and their parents.
+"""The sums among counts, found from their codes: sexes and their total, destinations and theirs, nested ages, nested
+periods, areas and their parents.
 
-A relation says only 'these parts lie inside this total and do not overlap'. Whether they fill it is read from the numbers, in
-`system.SystemBuilder.add_sum`. Thresholds and statuses do not belong here.
+A relation says only 'these parts lie inside this total and do not overlap'. Whether they fill it is read from the
+numbers, in `system.SystemBuilder.add_sum`. Thresholds and statuses do not belong here.
 """
 
 import re
@@ -11,7 +12,8 @@ from datetime import date, timedelta
 
 TOTAL = "_T"
 NOT_APPLICABLE = "_Z"
-# Groups of countries that stand beside their members in a list of destinations or origins: counting both would count persons twice.
+# Groups of countries that stand beside their members in a list of destinations or origins: counting both would count
+# persons twice.
 COUNTRY_GROUPS = frozenset({"ASEAN"})
 
 Template = list[tuple[str, tuple[str, ...]]]
@@ -29,7 +31,9 @@ class Relation:
 
 @dataclass(frozen=True)
 class AreaLink:
-    """One area inside another. Children of one parent that belong to different frames (63 and 34 provinces) form separate sums."""
+    """One area inside another. Children of one parent that belong to different frames (63 and 34 provinces) form
+    separate sums.
+    """
 
     area_code: str
     parent_code: str
@@ -47,8 +51,9 @@ def find_relations(
 ) -> list[Relation]:
     """Every sum among the cells with these keys, one dimension at a time, all other dimensions equal.
 
-    `keys` holds one tuple per cell in the order of `dimensions`; `spans` gives first and last day of each period code. Columns in `group_columns`
-    separate cells that are never summed (the series, the definition version, the basis of migrant status).
+    `keys` holds one tuple per cell in the order of `dimensions`; `spans` gives first and last day of each period
+    code. Columns in `group_columns` separate cells that are never summed (the series, the definition version, the
+    basis of migrant status).
     """
     found: list[Relation] = []
     for place, dimension in enumerate(dimensions):
@@ -133,10 +138,11 @@ def _days(span: tuple[date, date]) -> tuple[int, int]:
 
 
 def nested(spans: Mapping[str, tuple[int, int]]) -> Template:
-    """For each stretch, how the widest other stretches tile it from end to end; where they do not, the most that fits without overlap.
+    """For each stretch, how the widest other stretches tile it from end to end; where they do not, the most that fits
+    without overlap.
 
-    A year is the sum of its quarters and each quarter of its months, so the year as a sum of months follows. A year that has some quarters
-    and all months is tiled by what is there.
+    A year is the sum of its quarters and each quarter of its months, so the year as a sum of months follows. A year
+    that has some quarters and all months is tiled by what is there.
     """
     found: Template = []
     for code, (start, stop) in sorted(spans.items()):
@@ -153,7 +159,10 @@ def nested(spans: Mapping[str, tuple[int, int]]) -> Template:
         outermost = [
             item
             for item in inside
-            if not any(o is not item and o[1] <= item[1] and item[2] <= o[2] and o[2] - o[1] > item[2] - item[1] for o in inside)
+            if not any(
+                o is not item and o[1] <= item[1] and item[2] <= o[2] and o[2] - o[1] > item[2] - item[1]
+                for o in inside
+            )
         ]
         tiling = _tile(start, stop, outermost) or _tile(start, stop, inside)
         if tiling:

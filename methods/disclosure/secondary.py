@@ -1,11 +1,12 @@
 """Secondary suppression: the cheapest further rows to hide so that no primary cell can be worked out from the sums.
 
-For a primary cell the search looks for another whole-number table that agrees with everything public and differs from the truth by the demanded
-width in that cell; every row whose cell differs must be hidden. The cheapest such table is a small integer programme over the cells nearest to the target
-(fixed charge per row). Later targets use what earlier ones hid for free. At the end, rows that turned out not to be needed are shown again.
+For a primary cell the search looks for another whole-number table that agrees with everything public and differs from
+the truth by the demanded width in that cell; every row whose cell differs must be hidden. The cheapest such table is
+a small integer programme over the cells nearest to the target (fixed charge per row). Later targets use what earlier
+ones hid for free. At the end, rows that turned out not to be needed are shown again.
 
-*Source*: the deviation form of the cell suppression problem (Fischetti and Salazar-González 2001, Management Science 47(7)), solved one target at a
-time. The result is checked by `intervals`, which shares nothing with this search.
+*Source*: the deviation form of the cell suppression problem (Fischetti and Salazar-González 2001, Management Science
+47(7)), solved one target at a time. The result is checked by `intervals`, which shares nothing with this search.
 """
 
 import heapq
@@ -19,9 +20,11 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from methods.disclosure.intervals import block_of
 from methods.disclosure.system import BoolArray, CountSystem, FloatArray, IntArray
 
-# Cells nearest to the target that a search may move. Small first: a sum needs few partners, and integer programmes grow fast.
+# Cells nearest to the target that a search may move. Small first: a sum needs few partners, and integer programmes
+# grow fast.
 NEIGHBOURHOODS = (40, 120, 400, 1600, 6400)
-# Up to this many open rows the cheapest pattern is found exactly (within the branching limit), above it by re-weighted linear programmes.
+# Up to this many open rows the cheapest pattern is found exactly (within the branching limit), above it by re-
+# weighted linear programmes.
 EXACT_OPEN_ROWS = 150
 BRANCHING_LIMIT = 400
 # A hop through an equation costs this much in the nearness order, so that near cells of equal cost come first.
@@ -29,17 +32,11 @@ HOP = 0.05
 CLEANING_BLOCK_CELLS = 600
 
 
-class NoProtectionError(Exception):
-    """A primary cell follows from what cannot be hidden any more. Attribute `cell` is its number in the system."""
-
-    def __init__(self, cell: int) -> None:
-        super().__init__(f"cell {cell} follows from figures that are already public")
-        self.cell = cell
-
-
 @dataclass(frozen=True)
 class SuppressionPattern:
-    """Rows to hide: `primary` by rule, `secondary` to protect them. `unprotectable` are cells that stay narrow whatever is hidden."""
+    """Rows to hide: `primary` by rule, `secondary` to protect them. `unprotectable` are cells that stay narrow
+    whatever is hidden.
+    """
 
     hidden_rows: BoolArray
     primary_rows: BoolArray
@@ -62,22 +59,30 @@ def choose_suppression(
 ) -> SuppressionPattern:
     """Every cell with a demand has a feasible interval at least that wide, at a low total weight of hidden rows.
 
-    `hints` are rows that were hidden last time: they cost less, so that the pattern stays where it was. With `informed_width` each primary cell keeps
-    that many further values even for a reader who uses the statuses (primary = small). `ignore` lists cells whose demand is hopeless and accepted.
+    `hints` are rows that were hidden last time: they cost less, so that the pattern stays where it was. With
+    `informed_width` each primary cell keeps that many further values even for a reader who uses the statuses (primary
+    = small). `ignore` lists cells whose demand is hopeless and accepted.
     """
     search = _Search(system, primary_rows, hints, hint_discount, frozenset(ignore))
     search.protect_all(is_informed=False, width=None)
     if informed_width > 0:
         search.protect_all(is_informed=True, width=informed_width)
     search.clean(informed_width)
-    return SuppressionPattern(search.hidden_rows, primary_rows.copy(), tuple(sorted(search.hopeless)))
+    return SuppressionPattern(search.hidden_rows, primary_rows.copy(), tuple(sorted(search.hopeless[False])))
 
 
 class _Search:
-    """State of one choice: hidden rows so far and, per cell, the least and greatest value in any table found so far."""
+    """State of one choice: hidden rows so far and, per cell, the least and greatest value in any table found so
+    far.
+    """
 
     def __init__(
-        self, system: CountSystem, primary_rows: BoolArray, hints: BoolArray | None, discount: float, ignore: frozenset[int]
+        self,
+        system: CountSystem,
+        primary_rows: BoolArray,
+        hints: BoolArray | None,
+        discount: float,
+        ignore: frozenset[int],
     ) -> None:
         self.system = system
         self.hidden_rows = primary_rows.copy()
@@ -86,7 +91,7 @@ class _Search:
         if hints is not None:
             self.cost = np.where(hints, self.cost * discount, self.cost)
         self.fixed = system.never_hidden()
-        self.hopeless: set[int] = set(ignore)
+        self.hopeless: dict[bool, set[int]] = {False: set(ignore), True: set(ignore)}
         self.least = {False: system.truth.copy(), True: system.truth.copy()}
         self.greatest = {False: system.truth.copy(), True: system.truth.copy()}
         self.by_cell = system.equations.tocsc()
@@ -97,7 +102,8 @@ class _Search:
         """What hiding each cell would cost now: the weight of the rows that still reveal it."""
         return np.asarray(self.rows_of @ np.where(self.hidden_rows, 0.0, self.cost))
 
-    # -- protection -------------------------------------------------------------------------------------------------------------
+    # -- protection
+    # -------------------------------------------------------------------------------------------------------------
 
     def protect_all(self, *, is_informed: bool, width: int | None) -> None:
         """Demands met one after the other: widest first, then largest, then in cell order."""
@@ -106,13 +112,13 @@ class _Search:
         for target in targets[order]:
             cell = int(target)
             need = int(self.system.need[cell]) if width is None else width
-            if cell in self.hopeless or self.fixed[cell]:
-                self.hopeless.add(cell)
+            if cell in self.hopeless[is_informed] or self.fixed[cell]:
+                self.hopeless[is_informed].add(cell)
                 continue
             if self._reached(cell, is_informed) >= need:
                 continue
             if not self._protect(cell, need, is_informed):
-                self.hopeless.add(cell)
+                self.hopeless[is_informed].add(cell)
 
     def _reached(self, cell: int, is_informed: bool) -> int:
         return int(self.greatest[is_informed][cell] - self.least[is_informed][cell])
@@ -141,7 +147,9 @@ class _Search:
         return False
 
     def _widen_in_place(self, cell: int, need: int) -> bool:
-        """True when what is hidden already leaves the interval wide enough; only looked at in blocks small enough to be cheap."""
+        """True when what is hidden already leaves the interval wide enough; only looked at in blocks small enough
+        to be cheap.
+        """
         hidden = self.system.hidden_cells(self.hidden_rows)
         local = self._neighbourhood(cell, 400, within=hidden)
         block = block_of(self.system, local, is_informed=False)
@@ -225,22 +233,36 @@ class _Search:
     def _cheapest_exactly(
         part: sparse.csr_array, low: FloatArray, high: FloatArray, reveal: sparse.csr_array, cost: FloatArray
     ) -> IntArray | None:
-        """The change with the least total cost of rows to hide: one binary per open row, which alone lets its cells move."""
+        """The change with the least total cost of rows to hide: one binary per open row, which alone lets its
+        cells move.
+        """
         cells, rows = len(low), len(cost)
         # Feasible at all? A linear programme says no faster than branching does.
         if part.shape[0]:
-            trial = linprog(np.zeros(cells), A_eq=part, b_eq=np.zeros(part.shape[0]), bounds=np.column_stack([low, high]), method="highs")
+            trial = linprog(
+                np.zeros(cells),
+                A_eq=part,
+                b_eq=np.zeros(part.shape[0]),
+                bounds=np.column_stack([low, high]),
+                method="highs",
+            )
             if trial.status != 0:
                 return None
         pairs = reveal.tocoo()
         count = len(pairs.row)
         at = np.arange(count)
         upward = sparse.csr_array(
-            (np.concatenate([np.ones(count), -high[pairs.row]]), (np.concatenate([at, at]), np.concatenate([pairs.row, cells + pairs.col]))),
+            (
+                np.concatenate([np.ones(count), -high[pairs.row]]),
+                (np.concatenate([at, at]), np.concatenate([pairs.row, cells + pairs.col])),
+            ),
             shape=(count, cells + rows),
         )
         downward = sparse.csr_array(
-            (np.concatenate([-np.ones(count), low[pairs.row]]), (np.concatenate([at, at]), np.concatenate([pairs.row, cells + pairs.col]))),
+            (
+                np.concatenate([-np.ones(count), low[pairs.row]]),
+                (np.concatenate([at, at]), np.concatenate([pairs.row, cells + pairs.col])),
+            ),
             shape=(count, cells + rows),
         )
         balance = sparse.hstack([part, sparse.csr_array((part.shape[0], rows))]).tocsr()
@@ -260,8 +282,12 @@ class _Search:
         return change if not np.any(part @ change) else None
 
     @staticmethod
-    def _cheapest_roughly(part: sparse.csr_array, low: FloatArray, high: FloatArray, cost: FloatArray) -> IntArray | None:
-        """A cheap change by linear programmes whose weights are divided by the last change, so that few cells move."""
+    def _cheapest_roughly(
+        part: sparse.csr_array, low: FloatArray, high: FloatArray, cost: FloatArray
+    ) -> IntArray | None:
+        """A cheap change by linear programmes whose weights are divided by the last change, so that few cells
+        move.
+        """
         cells = len(low)
         matrix = sparse.hstack([part, -part]).tocsr()
         # The target has low = high: both halves are pinned by their bounds.
@@ -273,7 +299,11 @@ class _Search:
         best_cost = np.inf
         for _ in range(3):
             answer = linprog(
-                np.concatenate([weight, weight]), A_eq=matrix, b_eq=np.zeros(matrix.shape[0]), bounds=bounds, method="highs"
+                np.concatenate([weight, weight]),
+                A_eq=matrix,
+                b_eq=np.zeros(matrix.shape[0]),
+                bounds=bounds,
+                method="highs",
             )
             if answer.status != 0:
                 return best
@@ -298,10 +328,13 @@ class _Search:
             weight = (cost + 1e-4) / (np.abs(change) + 0.1)
         return best
 
-    # -- cleaning ---------------------------------------------------------------------------------------------------------------
+    # -- cleaning
+    # ---------------------------------------------------------------------------------------------------------------
 
     def clean(self, informed_width: int) -> None:
-        """Secondary rows that no demand needs are shown again, dearest first; blocks too large to re-check are left as they are."""
+        """Secondary rows that no demand needs are shown again, dearest first; blocks too large to re-check are
+        left as they are.
+        """
         system = self.system
         candidates = np.flatnonzero(self.hidden_rows & ~self.primary_rows)
         candidates = candidates[np.lexsort((candidates, -system.row_weight[candidates]))]
@@ -329,11 +362,12 @@ class _Search:
         here = np.zeros(system.cell_count, dtype=bool)
         here[area] = True
         exposed = here & ~hidden & (system.need > 0)
-        if any(int(cell) not in self.hopeless for cell in np.flatnonzero(exposed)):
+        if any(int(cell) not in self.hopeless[False] for cell in np.flatnonzero(exposed)):
             return False
         for cells in system.components(hidden & here):
-            demanded = [i for i, cell in enumerate(cells) if system.need[cell] > 0 and int(cell) not in self.hopeless]
             for is_informed, width in ((False, None), (True, informed_width)):
+                hopeless = self.hopeless[is_informed]
+                demanded = [i for i, cell in enumerate(cells) if system.need[cell] > 0 and int(cell) not in hopeless]
                 if not demanded or width == 0:
                     continue
                 block = block_of(system, cells, is_informed=is_informed)

@@ -1,8 +1,10 @@
-"""One linear system for everything a release says about counts: cells, the rows that reveal them, and the sums that tie them.
+"""One linear system for everything a release says about counts: cells, the rows that reveal them, and the sums that
+tie them.
 
-A *cell* is a number of people. A *row* is a published observation; it reveals one cell or several (a proportion reveals its numerator and its
-denominator). A cell is hidden when nobody else made it known and every row that reveals it is hidden. A *latent* cell is revealed by no row:
-the remainder of an incomplete sum, or the complement of a numerator.
+A *cell* is a number of people. A *row* is a published observation; it reveals one cell or several (a proportion
+reveals its numerator and its denominator). A cell is hidden when nobody else made it known and every row that reveals
+it is hidden. A *latent* cell is revealed by no row: the remainder of an incomplete sum, or the complement of a
+numerator.
 
 Choosing and auditing do not belong here.
 """
@@ -23,8 +25,9 @@ FloatArray = NDArray[np.float64]
 class CountSystem:
     """Cells, rows and equations; the truth satisfies every equation.
 
-    `need` is the width that the feasible interval of a cell must have (0: no demand). `small_low` and `small_high` bound what a reader may conclude
-    from the status alone when the cell is marked primary; `large_low` when it is marked secondary.
+    `need` is the width that the feasible interval of a cell must have (0: no demand). `small_low` and `small_high`
+    bound what a reader may conclude from the status alone when the cell is marked primary; `large_low` when it is
+    marked secondary.
     """
 
     truth: IntArray
@@ -92,7 +95,9 @@ class SystemBuilder:
     _seen: set[tuple[tuple[int, int], ...]] = field(default_factory=set)
 
     def add_cell(self, truth: int, *, known: bool = False, large_low: int = 0) -> int:
-        """One more cell; returns its number. `large_low` is what the status 'secondary' would tell about its least value."""
+        """One more cell; returns its number. `large_low` is what the status 'secondary' would tell about its least
+        value.
+        """
         if truth < 0:
             raise ValueError(f"a count cannot be negative: {truth}")
         self.truth.append(truth)
@@ -104,7 +109,9 @@ class SystemBuilder:
         return len(self.truth) - 1
 
     def demand(self, cell: int, need: int, small_low: int, small_high: int) -> None:
-        """The cell is primary: its feasible interval must be at least `need` wide; a reader knows small_low..small_high from the status."""
+        """The cell is primary: its feasible interval must be at least `need` wide; a reader knows
+        small_low..small_high from the status.
+        """
         if need > self.need[cell]:
             self.need[cell] = need
         self.small_low[cell] = max(self.small_low[cell], small_low)
@@ -119,7 +126,9 @@ class SystemBuilder:
         return row
 
     def add_equation(self, terms: Sequence[tuple[int, int]]) -> None:
-        """A sum that an attacker may use: the terms (cell, coefficient) keep the value that they have in the truth. Repeats are ignored."""
+        """A sum that an attacker may use: the terms (cell, coefficient) keep the value that they have in the
+        truth. Repeats are ignored.
+        """
         key = tuple(sorted(terms))
         if key in self._seen:
             return
@@ -130,7 +139,8 @@ class SystemBuilder:
     def add_sum(self, total: int, parts: Sequence[int]) -> int | None:
         """total = sum of parts, with a latent remainder when the parts fall short; returns the remainder's cell.
 
-        Where the parts exceed the total they overlap (persons counted twice): then only 'no part exceeds the total' is added.
+        Where the parts exceed the total they overlap (persons counted twice): then only 'no part exceeds the total'
+        is added.
         """
         remainder = self.truth[total] - sum(self.truth[part] for part in parts)
         if remainder == 0:

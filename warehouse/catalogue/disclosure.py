@@ -1,7 +1,7 @@
 """The disclosure policy as typed values: `disclosure.toml`, read strictly.
 
-Answers which topic and which threshold an observation has, and whether it is exempt. The arithmetic is in `methods.disclosure`; applying it to a release
-is in `warehouse.publishing.protection`.
+Answers which topic and which threshold an observation has, and whether it is exempt. The arithmetic is in
+`methods.disclosure`; applying it to a release is in `warehouse.publishing.protection`.
 """
 
 import tomllib
@@ -20,7 +20,9 @@ T = TypeVar("T")
 
 
 class DisclosurePolicyError(ValueError):
-    """The policy file says something that this version does not understand; the message names the place and the nearest valid key."""
+    """The policy file says something that this version does not understand; the message names the place and the
+    nearest valid key.
+    """
 
 
 @dataclass(frozen=True)
@@ -150,12 +152,16 @@ class DisclosurePolicy:
         for topic in self.topic:
             if _matches(indicator_code, topic.indicators) and _matches(method_code, topic.methods):
                 return topic
-        raise DisclosurePolicyError(f"no topic covers indicator {indicator_code} (method {method_code}); add one to disclosure.toml")
+        raise DisclosurePolicyError(
+            f"no topic covers indicator {indicator_code} (method {method_code}); add one to disclosure.toml"
+        )
 
     def rules_for(self, topic: Topic, crossed: Iterable[str]) -> Rules:
         """Defaults, overlaid by the topic, overlaid by its escalations for these crossed attributes."""
         values = {
-            rule.name: getattr(self.defaults, rule.name) if getattr(topic, rule.name) is None else getattr(topic, rule.name)
+            rule.name: getattr(self.defaults, rule.name)
+            if getattr(topic, rule.name) is None
+            else getattr(topic, rule.name)
             for rule in fields(Rules)
         }
         present = set(crossed)
@@ -190,7 +196,8 @@ class DisclosurePolicy:
 def load_policy(path: Path = POLICY_FILE) -> DisclosurePolicy:
     """The policy in this file.
 
-    *Raises* `DisclosurePolicyError` for an unknown key, a missing one, a wrong type, or numbers that contradict each other.
+    *Raises* `DisclosurePolicyError` for an unknown key, a missing one, a wrong type, or numbers that contradict each
+    other.
     """
     with path.open("rb") as file:
         document = tomllib.load(file)
@@ -210,7 +217,9 @@ def _build(kind: type[T], values: Any, place: str) -> T:
     for key in values:
         if key not in hints:
             near = get_close_matches(key, hints, n=1)
-            raise DisclosurePolicyError(f"{place}: unknown key '{key}'" + (f"; did you mean '{near[0]}'?" if near else ""))
+            raise DisclosurePolicyError(
+                f"{place}: unknown key '{key}'" + (f"; did you mean '{near[0]}'?" if near else "")
+            )
     built = {key: _value(hints[key], value, f"{place}, {key}") for key, value in values.items()}
     try:
         return kind(**built)
@@ -246,13 +255,19 @@ def _check(policy: DisclosurePolicy) -> None:
     for topic in policy.topic:
         rules = policy.rules_for(topic, ())
         if rules.threshold < 2:
-            raise DisclosurePolicyError(f"topic {topic.code}: a threshold under 2 hides nothing; exempt the figures instead")
+            raise DisclosurePolicyError(
+                f"topic {topic.code}: a threshold under 2 hides nothing; exempt the figures instead"
+            )
         for escalation in topic.escalation:
             if unknown := set(escalation.crossed) - set(CROSSABLE):
-                raise DisclosurePolicyError(f"topic {topic.code}: unknown attribute {sorted(unknown)[0]}; known: {', '.join(CROSSABLE)}")
+                raise DisclosurePolicyError(
+                    f"topic {topic.code}: unknown attribute {sorted(unknown)[0]}; known: {', '.join(CROSSABLE)}"
+                )
     if len({topic.code for topic in policy.topic}) != len(policy.topic):
         raise DisclosurePolicyError("two topics have the same code")
     for shared in policy.shared_count:
         for side in (shared.left, shared.right):
             if side.partition(".")[2] not in ("count", "numerator", "denominator"):
-                raise DisclosurePolicyError(f"shared_count: '{side}' must be INDICATOR.count, .numerator or .denominator")
+                raise DisclosurePolicyError(
+                    f"shared_count: '{side}' must be INDICATOR.count, .numerator or .denominator"
+                )
