@@ -1,0 +1,195 @@
+"""Labour files from an inbox folder or from HTTPS addresses, landed once each.
+
+Belongs here: what is new, resuming and conditional requests, hashing, and keyed-hashing the identifiers of registers before
+a byte is landed. Does not belong here: reading of bulletins, settings, Dagster.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+import requests
+
+from methods.pseudonym import Pseudonymiser
+from warehouse.landing import Pull, Receipt
+
+log = logging.getLogger(__name__)
+
+PullFactory = Callable[[str], Pull]
+"""Part code -> a pull of the labour source."""
+
+SUFFIXES = (".xlsx", ".xls", ".ods", ".csv", ".tsv", ".txt", ".html", ".htm", ".toml", ".xlsm")
+TIMEOUT_SECONDS = (10, 60)
+_CHUNK_BYTES = 1 << 16
+
+
+class LabourSourceError(Exception):
+    """An address could not be read. `is_retryable`: another attempt may help. The message says which and what to do."""
+
+    def __init__(self, message: str, *, url: str, is_retryable: bool) -> None:
+        super().__init__(message)
+        self.url = url
+        self.is_retryable = is_retryable
+
+
+@dataclass
+class LabourPull:
+    """What one pull brought: receipts of new files, names of files that were known already, and faults by file."""
+
+    receipts: list[Receipt] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def landed_sha256(receipts: Sequence[Receipt]) -> set[str]:
+    """Hashes, as received, of the files that these receipts describe."""
+    return {str(receipt.parameters["sha256"]) for receipt in receipts if "sha256" in receipt.parameters}
+
+
+def pull_inbox(folder: Path, pull_factory: PullFactory, landed: set[str], pseudonymiser: Pseudonymiser) -> LabourPull:
+    """Every file of the inbox whose bytes are new is landed, in name order. The inbox itself is left as it is.
+
+    Names beginning with a dot or ending in `.part`, `.tmp`, `.crdownload` are still being written and wait; so do the lock
+    files that Office and LibreOffice leave beside an open workbook.
+    """
+    pulled = LabourPull()
+    known = set(landed)
+    for path in complete_files(folder):
+        data = path.read_bytes()
+        _land(path.name, data, f"inbox:{path.name}", {}, pull_factory, known, pseudonymiser, pulled)
+    return pulled
+
+
+def complete_files(folder: Path) -> list[Path]:
+    """The files of an inbox that are there to be read, in name order; an empty list when there is no folder yet."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith((".", "~$")) and path.suffix.lower() in SUFFIXES
+    )
+
+
+def pull_urls(
+    urls: Sequence[str],
+    pull_factory: PullFactory,
+    earlier: Sequence[Receipt],
+    pseudonymiser: Pseudonymiser,
+    *,
+    credential: str | None = None,
+    session: requests.Session | None = None,
+) -> LabourPull:
+    """Every address whose content is new is landed. Addresses that answer 304 or bring known bytes are counted as known.
+
+    An address that fails is reported in `faults` and the others go on; the pull is broken only for that address.
+    """
+    pulled = LabourPull()
+    known = landed_sha256(earlier)
+    http = session or requests.Session()
+    for url in urls:
+        previous = next((receipt for receipt in reversed(earlier) if receipt.locator == url), None)
+        name = unquote(PurePosixPath(urlsplit(url).path).name) or "index.html"
+        try:
+            fetched = _fetch(http, url, previous.parameters if previous else {}, credential)
+        except LabourSourceError as fault:
+            pulled.faults.append(str(fault))
+            log.warning("labour: one address failed: %s", fault)
+            continue
+        if fetched is None:
+            pulled.known.append(name)
+            continue
+        data, headers = fetched
+        _land(name, data, url, headers, pull_factory, known, pseudonymiser, pulled)
+    return pulled
+
+
+def _fetch(
+    http: requests.Session, url: str, previous: Mapping[str, object], credential: str | None
+) -> tuple[bytes, dict[str, str]] | None:
+    """The bytes of an address and the validators to send next time, or None when it has not changed."""
+    if urlsplit(url).scheme != "https" and urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise LabourSourceError(
+            f"{url}: not HTTPS; give the https address in the settings.", url=url, is_retryable=False
+        )
+    headers = {"Authorization": f"Bearer {credential}"} if credential else {}
+    if previous.get("etag"):
+        headers["If-None-Match"] = str(previous["etag"])
+    if previous.get("last_modified"):
+        headers["If-Modified-Since"] = str(previous["last_modified"])
+    collected = bytearray()
+    validator = ""
+    for attempt in range(3):
+        request_headers = dict(headers)
+        if collected:
+            # If-Range: the rest of the same version, or the whole of a newer one; never a mixture.
+            request_headers["Range"] = f"bytes={len(collected)}-"
+            if validator:
+                request_headers["If-Range"] = validator
+        try:
+            with http.get(url, headers=request_headers, timeout=TIMEOUT_SECONDS, stream=True) as answer:
+                if answer.status_code == 304:
+                    return None
+                if answer.status_code == 429 or answer.status_code >= 500:
+                    raise requests.ConnectionError(f"status {answer.status_code}")
+                if answer.status_code >= 400:
+                    raise LabourSourceError(
+                        f"{url}: the server answered {answer.status_code}; check the address and the credential.",
+                        url=url,
+                        is_retryable=False,
+                    )
+                if answer.status_code != 206:
+                    collected.clear()
+                validator = answer.headers.get("ETag", "") or answer.headers.get("Last-Modified", "")
+                for chunk in answer.iter_content(_CHUNK_BYTES):
+                    collected.extend(chunk)
+                expected = answer.headers.get("Content-Length")
+                if (
+                    expected
+                    and not answer.headers.get("Content-Encoding")
+                    and answer.status_code == 200
+                    and len(collected) < int(expected)
+                ):
+                    raise requests.ConnectionError("connection closed before the whole file came")
+                return bytes(collected), {
+                    key: value
+                    for key, value in (
+                        ("etag", answer.headers.get("ETag", "")),
+                        ("last_modified", answer.headers.get("Last-Modified", "")),
+                    )
+                    if value
+                }
+        except requests.RequestException as fault:
+            if attempt == 2:
+                raise LabourSourceError(
+                    f"{url}: no complete answer in three attempts ({type(fault).__name__}); try again later.",
+                    url=url,
+                    is_retryable=True,
+                ) from fault
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _land(
+    name: str,
+    data: bytes,
+    locator: str,
+    validators: Mapping[str, str],
+    pull_factory: PullFactory,
+    known: set[str],
+    pseudonymiser: Pseudonymiser,
+    pulled: LabourPull,
+) -> None:
+    """`data` is landed under `name` unless its bytes are known. Registers are landed without identifiers."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 in known:
+        pulled.known.append(name)
+        return
+    known.add(sha256)
+    pull = pull_factory("file")
+    pull.restart()
+    pull.write(name, data)
+    receipt = pull.finish("file", locator, {"name": name, "sha256": sha256, **validators}, 1)
+    pulled.receipts.append(receipt)
