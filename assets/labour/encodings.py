@@ -92,7 +92,7 @@ def vni_table() -> dict[str, str]:
 
 def from_tcvn3(text: str) -> str:
     """Text shown by a TCVN3 font, as Unicode."""
-    return text.translate(str.maketrans(tcvn3_table()))
+    return text.translate({ord(byte): letter for byte, letter in tcvn3_table().items()})
 
 
 def from_vni(text: str) -> str:
