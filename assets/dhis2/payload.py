@@ -1,0 +1,648 @@
+"""Landed DHIS2 files -> frames of the staging tables. Pure but for opening the landed files.
+
+Belongs here: typing, renaming, coding, and naming what is wrong with a record. Does not belong here: HTTP, landing, rules
+about plausibility (`expectations`), pairing of referrals (`methods.linkage`).
+
+Every frame has the columns of its catalogue entry, `receipt_id`, `pointer` (file and row or UID) and `rejections`: a list of
+sentences, empty for a sound record. What a rejected value once was is withdrawn: an incremental pull must leave the same
+rows open as a full one, and the full one would not bring the old value back.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from assets.dhis2.instants import instants, parse_day, zone_named
+from assets.dhis2.mapping import (
+    CODED_ATTRIBUTES,
+    UID,
+    InstanceMapping,
+    ReferralMapping,
+    country_of_area,
+)
+from methods.periods import UnknownPeriodError, parse_period
+from warehouse.landing import Landing, Receipt
+
+Frames = dict[str, pl.DataFrame]
+
+_PROVENANCE: Final = {"receipt_id": pl.String, "pointer": pl.String, "rejections": pl.List(pl.String)}
+
+ORG_UNIT: Final = {
+    "instance_code": pl.String, "org_unit_uid": pl.String, "name": pl.String, "level": pl.Int64, "path": pl.String,
+    "parent_uid": pl.String, "opening_on": pl.Date, "closed_on": pl.Date, "country_code": pl.String,
+    "province_area_code": pl.String, "is_practice": pl.Boolean,
+}  # fmt: skip
+DATA_SET_ASSIGNMENT: Final = {
+    "instance_code": pl.String, "data_set_uid": pl.String, "org_unit_uid": pl.String, "data_set_code": pl.String,
+    "period_type_code": pl.String, "timely_days": pl.Int64, "is_practice": pl.Boolean,
+}  # fmt: skip
+DATA_SET_REGISTRATION: Final = {
+    "instance_code": pl.String, "data_set_uid": pl.String, "period_code": pl.String, "org_unit_uid": pl.String,
+    "attribute_option_combo_uid": pl.String, "registered_at": pl.Datetime("us"), "is_completed": pl.Boolean,
+    "data_set_code": pl.String, "period_start_on": pl.Date, "period_end_on": pl.Date, "is_practice": pl.Boolean,
+}  # fmt: skip
+DATA_VALUE: Final = {
+    "instance_code": pl.String, "data_element_uid": pl.String, "period_code": pl.String, "org_unit_uid": pl.String,
+    "category_option_combo_uid": pl.String, "attribute_option_combo_uid": pl.String, "concept_code": pl.String,
+    "category_code": pl.String, "value_text": pl.String, "value_number": pl.Float64, "period_type_code": pl.String,
+    "period_start_on": pl.Date, "period_end_on": pl.Date, "updated_at": pl.Datetime("us"), "is_deleted": pl.Boolean,
+    "is_practice": pl.Boolean,
+}  # fmt: skip
+VALUE_KEY: Final = tuple(list(DATA_VALUE)[:6])
+REFERRAL_RECORD: Final = {
+    "instance_code": pl.String, "enrollment_uid": pl.String, "tracked_entity_uid": pl.String, "person_token": pl.String,
+    "token_basis_code": pl.String, "key_id": pl.String, "sex_code": pl.String, "birth_year": pl.Int64,
+    "nationality_code": pl.String, "migrant_status_code": pl.String, "migrant_basis_code": pl.String,
+    "disease_code": pl.String, "direction_code": pl.String, "referred_on": pl.Date, "from_org_unit_uid": pl.String,
+    "to_org_unit_uid": pl.String, "owner_org_unit_uid": pl.String, "received_on": pl.Date, "confirmed_on": pl.Date,
+    "treatment_started_on": pl.Date, "outcome_code": pl.String, "outcome_on": pl.Date, "updated_at": pl.Datetime("us"),
+    "is_practice": pl.Boolean,
+}  # fmt: skip
+TRACKED_ENTITY: Final = {
+    "instance_code": pl.String, "tracked_entity_uid": pl.String, "is_deleted": pl.Boolean, "updated_at": pl.Datetime("us"),
+    "enrollment_count": pl.Int64, "is_practice": pl.Boolean,
+}  # fmt: skip
+REFERRAL_LISTING: Final = {
+    "instance_code": pl.String, "enrollment_uid": pl.String, "tracked_entity_uid": pl.String, "is_practice": pl.Boolean,
+}  # fmt: skip
+
+LISTING_MARK: Final = "_LISTING"
+"""Row of staging.referral_listing that says a complete listing was made, so that an empty one is told from none."""
+
+
+@dataclass(frozen=True)
+class TableLoad:
+    """How one core table is merged after staging: mode and scope of `LoadTransaction.load_history`."""
+
+    table: str
+    mode: Literal["delta", "snapshot"]
+    scope: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """All staging frames of one pull, their scope, and the core loads that follow, in order.
+
+    `counts` holds what was set aside before staging: rows repeated across chunks, deletions in a full pull, withdrawals.
+    """
+
+    frames: Frames
+    scope: Mapping[str, str]
+    loads: tuple[TableLoad, ...]
+    counts: Mapping[str, int]
+
+
+def stage_frames(receipts: Sequence[Receipt], landing: Landing, mapping: InstanceMapping) -> Staged:
+    """The staging frames of the receipts of one pull. Tables whose part was not pulled come as empty frames, so that
+    staging never keeps rows of an earlier batch."""
+    by_part = {receipt.kind_code: receipt for receipt in receipts}
+    scope = {"instance_code": mapping.code}
+    counts: dict[str, int] = {}
+    frames: Frames = {"staging.org_unit": _empty(ORG_UNIT), "staging.data_set_assignment": _empty(DATA_SET_ASSIGNMENT)}
+    loads = [TableLoad("core.org_unit", "snapshot", scope)]
+    documents: dict[str, Any] = {}
+    if receipt := by_part.get("metadata"):
+        documents = {path.name: json.loads(path.read_bytes()) for path in landing.files(receipt)}
+        frames["staging.org_unit"] = org_unit_frame(documents.get("org_units.json", []), receipt, mapping)
+        frames["staging.data_set_assignment"] = assignment_frame(
+            documents.get("data_sets.json", []), documents.get("org_units.json", []), receipt, mapping
+        )
+    if mapping.data_sets:
+        value_types = {item["id"]: str(item.get("valueType", "")) for item in documents.get("data_elements.json", [])}
+        frames["staging.data_value"] = _empty(DATA_VALUE)
+        frames["staging.data_set_registration"] = _empty(DATA_SET_REGISTRATION)
+        loads.append(TableLoad("core.data_set_assignment", "snapshot", scope))
+        if receipt := by_part.get("registrations"):
+            frames["staging.data_set_registration"] = registration_frame(landing.files(receipt), receipt, mapping)
+            loads.append(TableLoad("core.data_set_registration", "snapshot", scope))
+        if receipt := by_part.get("data_values"):
+            frames["staging.data_value"] = _concat(
+                [
+                    frame
+                    for path in landing.files(receipt)
+                    if (frame := value_frame(path, receipt, mapping, value_types, counts)).height
+                ],
+                DATA_VALUE,
+            )
+            loads.append(TableLoad("core.data_value", _mode(receipt), scope))
+    if mapping.referral is not None:
+        frames |= _referral_frames(by_part, landing, mapping)
+        # The model of this table yields the whole state of the server: staged records, and earlier ones that stand.
+        loads.append(TableLoad("core.referral_record", "snapshot", scope))
+    return Staged(frames, scope, tuple(loads), counts)
+
+
+def _mode(receipt: Receipt) -> Literal["delta", "snapshot"]:
+    return "snapshot" if receipt.parameters["mode"] == "full" else "delta"
+
+
+def _zone(receipt: Receipt) -> ZoneInfo:
+    return zone_named(str(receipt.parameters["server_zone"]))
+
+
+def _empty(schema: Mapping[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame(schema={**schema, **_PROVENANCE})
+
+
+def _concat(frames: Sequence[pl.DataFrame], schema: Mapping[str, Any]) -> pl.DataFrame:
+    return pl.concat(frames) if frames else _empty(schema)
+
+
+def _frame(rows: Iterable[Mapping[str, Any]], schema: Mapping[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema={**schema, **_PROVENANCE}, orient="row")
+
+
+# Metadata ------------------------------------------------------------------------------------------------------------
+
+
+def org_unit_frame(units: Sequence[Mapping[str, Any]], receipt: Receipt, mapping: InstanceMapping) -> pl.DataFrame:
+    """staging.org_unit: every unit with the province and country that the settings give its nearest listed ancestor."""
+    countries = _root_countries(units, mapping)
+    rows = []
+    for number, unit in enumerate(units, start=1):
+        path = str(unit.get("path") or "")
+        line = path.strip("/").split("/")
+        area = next((mapping.province_areas[uid] for uid in reversed(line) if uid in mapping.province_areas), None)
+        country = country_of_area(area) if area else next((countries[uid] for uid in line if uid in countries), None)
+        rejections = [] if unit.get("name") and path else ["the org unit has no name or path"]
+        rows.append(
+            {
+                "instance_code": mapping.code,
+                "org_unit_uid": unit["id"],
+                "name": unit.get("name"),
+                "level": unit.get("level") or len(line),
+                "path": path,
+                "parent_uid": (unit.get("parent") or {}).get("id"),
+                "opening_on": parse_day(unit.get("openingDate")),
+                "closed_on": parse_day(unit.get("closedDate")),
+                "country_code": country,
+                "province_area_code": area,
+                "is_practice": mapping.is_practice,
+                "receipt_id": receipt.receipt_id,
+                "pointer": f"org_units.json#{number}/{unit['id']}",
+                "rejections": rejections,
+            }
+        )
+    return _frame(rows, ORG_UNIT)
+
+
+def _root_countries(units: Sequence[Mapping[str, Any]], mapping: InstanceMapping) -> dict[str, str]:
+    """Root -> country: the first root is the server's own; another is that of the provinces listed below it, when they agree."""
+    below: dict[str, set[str]] = {root: set() for root in mapping.root_org_units}
+    for unit in units:
+        area = mapping.province_areas.get(str(unit["id"]))
+        for root in set(str(unit.get("path", "")).split("/")) & set(below) if area else ():
+            below[root].add(country_of_area(str(area)))
+    countries = {root: next(iter(found)) for root, found in below.items() if len(found) == 1}
+    return {**countries, mapping.root_org_units[0]: mapping.country}
+
+
+def assignment_frame(
+    data_sets: Sequence[Mapping[str, Any]],
+    units: Sequence[Mapping[str, Any]],
+    receipt: Receipt,
+    mapping: InstanceMapping,
+) -> pl.DataFrame:
+    """staging.data_set_assignment: which org unit is to report which data set. Units outside the mapped roots are not ours."""
+    by_uid = {data_set.uid: data_set for data_set in mapping.data_sets}
+    known = {str(unit["id"]) for unit in units}
+    rows = [
+        {
+            "instance_code": mapping.code,
+            "data_set_uid": item["id"],
+            "org_unit_uid": unit["id"],
+            "data_set_code": by_uid[item["id"]].code,
+            "period_type_code": str(item.get("periodType") or by_uid[item["id"]].period_type),
+            "timely_days": by_uid[item["id"]].timely_days,
+            "is_practice": mapping.is_practice,
+            "receipt_id": receipt.receipt_id,
+            "pointer": f"data_sets.json#{item['id']}/{unit['id']}",
+            "rejections": [],
+        }
+        for item in data_sets
+        if item["id"] in by_uid
+        for unit in sorted(item.get("organisationUnits") or [], key=lambda entry: str(entry["id"]))
+        if unit["id"] in known
+    ]
+    return _frame(rows, DATA_SET_ASSIGNMENT)
+
+
+@lru_cache(maxsize=16384)
+def _period(code: str) -> tuple[str, str, date, date] | None:
+    try:
+        period = parse_period(code)
+    except UnknownPeriodError:
+        return None
+    return period.code, period.type_code, period.start_on, period.end_on
+
+
+def registration_frame(paths: Sequence[Path], receipt: Receipt, mapping: InstanceMapping) -> pl.DataFrame:
+    """staging.data_set_registration: somebody at an org unit said "this report is complete"."""
+    by_uid = {data_set.uid: data_set for data_set in mapping.data_sets}
+    rows = []
+    for path in paths:
+        for number, row in enumerate(json.loads(path.read_bytes()), start=1):
+            if row.get("data_set") not in by_uid:
+                continue
+            period = _period(str(row.get("period")))
+            rejections = [] if period else [f"period {row.get('period')!r} is not a DHIS2 period"]
+            rejections += [f"{key} is missing" for key in ("org_unit", "date") if not row.get(key)]
+            rows.append(
+                {
+                    "instance_code": mapping.code,
+                    "data_set_uid": row["data_set"],
+                    "period_code": period[0] if period else row.get("period"),
+                    "org_unit_uid": row.get("org_unit"),
+                    "attribute_option_combo_uid": row.get("attribute_option_combo") or "_T",
+                    "registered_at": row.get("date"),
+                    "is_completed": row.get("completed") is not False,
+                    "data_set_code": by_uid[row["data_set"]].code,
+                    "period_start_on": period[2] if period else None,
+                    "period_end_on": period[3] if period else None,
+                    "is_practice": mapping.is_practice,
+                    "receipt_id": receipt.receipt_id,
+                    "pointer": f"{path.name}#{number}",
+                    "rejections": rejections,
+                }
+            )
+    frame = _frame(rows, {**DATA_SET_REGISTRATION, "registered_at": pl.String})
+    frame = frame.with_columns(instants("registered_at", _zone(receipt)))
+    key = list(DATA_SET_REGISTRATION)[:5]
+    return frame.sort("registered_at", "pointer", nulls_last=False).unique(key, keep="last", maintain_order=True)
+
+
+# Data values ---------------------------------------------------------------------------------------------------------
+
+_NUMERIC_TYPES: Final = frozenset(
+    {
+        "NUMBER", "INTEGER", "INTEGER_POSITIVE", "INTEGER_NEGATIVE", "INTEGER_ZERO_OR_POSITIVE", "PERCENTAGE",
+        "UNIT_INTERVAL",
+    }
+)  # fmt: skip
+_TRUTH_TYPES: Final = frozenset({"BOOLEAN", "TRUE_ONLY"})
+_MOST_DIGITS: Final = 307
+"""Digits before the point beyond which a double is infinite, and which DHIS2 itself calls no number."""
+
+
+def value_frame(
+    path: Path,
+    receipt: Receipt,
+    mapping: InstanceMapping,
+    value_types: Mapping[str, str],
+    counts: dict[str, int] | None = None,
+) -> pl.DataFrame:
+    """staging.data_value of one landed chunk. `counts` collects rows that are not staged because another chunk has them
+    (`repeated`), deletions that a full pull needs no row for (`deleted`), and withdrawals added."""
+    counts = {} if counts is None else counts
+    raw = pl.read_parquet(path).with_row_index("row", offset=1)
+    if raw.is_empty():
+        return _empty(DATA_VALUE)
+    data_set, first_on, last_on = _chunk_of(path)
+    typed = _typed_values(raw, path, receipt, mapping)
+    owned = _owned_elements(mapping, data_set)
+    # The chunk's own: of an element in two data sets the first asks; of a period across two chunks the one it begins in.
+    here = pl.col("data_element_uid").is_in(owned) & pl.col("period_start_on").is_between(first_on, last_on).fill_null(
+        True
+    )
+    kept = typed.filter(here)
+    counts["repeated"] = counts.get("repeated", 0) + typed.height - kept.height
+    if kept.select(pl.struct(VALUE_KEY).is_duplicated().any()).item():
+        before = kept.height
+        kept = kept.sort("updated_at", nulls_last=False, maintain_order=True).unique(
+            VALUE_KEY, keep="last", maintain_order=True
+        )
+        counts["repeated"] += before - kept.height
+    if receipt.parameters["mode"] == "full":
+        alive = kept.filter(~pl.col("is_deleted"))
+        counts["deleted"] = counts.get("deleted", 0) + kept.height - alive.height
+        return _judged_values(alive, value_types)
+    judged = _judged_values(kept, value_types)
+    withdrawn = _withdrawals(judged)
+    counts["withdrawn"] = counts.get("withdrawn", 0) + withdrawn.height
+    return pl.concat([judged, withdrawn]) if withdrawn.height else judged
+
+
+def _chunk_of(path: Path) -> tuple[str, date, date]:
+    """Data set and first and last day, from the chunk's file name (`aggregate.Chunk.name`)."""
+    parts = path.stem.split("-")
+    first, last = parts[-2], parts[-1]
+    return (
+        parts[1],
+        date(int(first[:4]), int(first[4:6]), int(first[6:])),
+        date(int(last[:4]), int(last[4:6]), int(last[6:])),
+    )
+
+
+def _owned_elements(mapping: InstanceMapping, data_set: str) -> list[str]:
+    """Elements that are taken from this data set: those that no data set earlier in the settings holds."""
+    taken: set[str] = set()
+    for item in mapping.data_sets:
+        if item.uid == data_set:
+            return sorted(set(item.elements) - taken)
+        taken |= set(item.elements)
+    return []
+
+
+def _typed_values(raw: pl.DataFrame, path: Path, receipt: Receipt, mapping: InstanceMapping) -> pl.DataFrame:
+    codes = raw["period"].unique().to_list()
+    periods = pl.DataFrame(
+        [(code, *(_period(code) or (code, None, None, None))) for code in codes if code is not None],
+        schema={
+            "period": pl.String, "period_code": pl.String, "period_type_code": pl.String, "period_start_on": pl.Date,
+            "period_end_on": pl.Date,
+        },
+        orient="row",
+    )  # fmt: skip
+    joined = raw.join(periods, on="period", how="left", maintain_order="left")  # cardinality: n to 1 by unique code
+    return joined.select(
+        instance_code=pl.lit(mapping.code),
+        data_element_uid="data_element",
+        period_code=pl.coalesce("period_code", "period"),
+        org_unit_uid="org_unit",
+        category_option_combo_uid="category_option_combo",
+        attribute_option_combo_uid="attribute_option_combo",
+        concept_code=pl.col("data_element").replace_strict(
+            mapping.element_concepts(), default=None, return_dtype=pl.String
+        ),
+        category_code=pl.col("category_option_combo").replace_strict(
+            mapping.category_codes(), default=None, return_dtype=pl.String
+        ),
+        value_text="value",
+        value_number=pl.col("value").str.strip_chars().cast(pl.Float64, strict=False),
+        period_type_code="period_type_code",
+        period_start_on="period_start_on",
+        period_end_on="period_end_on",
+        updated_at=instants("last_updated", _zone(receipt)),
+        is_deleted=pl.col("deleted").str.to_lowercase().eq("true").fill_null(False),
+        is_practice=pl.lit(mapping.is_practice),
+        receipt_id=pl.lit(receipt.receipt_id),
+        pointer=pl.concat_str(pl.lit(f"{path.name}#"), pl.col("row").cast(pl.String)),
+    )
+
+
+def _judged_values(frame: pl.DataFrame, value_types: Mapping[str, str]) -> pl.DataFrame:
+    """The frame with `rejections`, and `value_number` as the element's type reads it."""
+    if frame.is_empty():
+        return _empty(DATA_VALUE)
+    numeric = [uid for uid, kind in value_types.items() if kind in _NUMERIC_TYPES]
+    truths = [uid for uid, kind in value_types.items() if kind in _TRUTH_TYPES]
+    texts = [uid for uid in value_types if uid not in numeric and uid not in truths]
+    is_number = pl.col("data_element_uid").is_in(numeric)
+    is_finite = pl.col("value_number").is_finite().fill_null(False)
+    faults: list[tuple[pl.Expr, pl.Expr]] = [
+        (pl.col("period_start_on").is_null(), pl.format("period '{}' is not a DHIS2 period", pl.col("period_code").fill_null("(none)"))),
+        (pl.col("org_unit_uid").is_null(), pl.lit("org unit is missing")),
+        (pl.col("attribute_option_combo_uid").is_null(), pl.lit("attribute option combo is missing")),
+        (
+            pl.col("category_code").is_null(),
+            pl.format("category option combo {} is not in the settings", pl.col("category_option_combo_uid").fill_null("(none)")),
+        ),
+        (
+            is_number & ~pl.col("is_deleted") & pl.col("value_text").str.len_chars().gt(_MOST_DIGITS).fill_null(False),
+            pl.lit(f"a number of more than {_MOST_DIGITS} digits"),
+        ),
+        (
+            is_number
+            & ~pl.col("is_deleted")
+            & ~is_finite
+            & pl.col("value_text").str.len_chars().le(_MOST_DIGITS).fill_null(True),
+            pl.lit("no number in a numeric data element"),
+        ),
+    ]  # fmt: skip
+    truth = (
+        pl.col("value_text")
+        .str.to_lowercase()
+        .replace_strict({"true": 1.0, "false": 0.0}, default=None, return_dtype=pl.Float64)
+    )
+    frame = frame.with_columns(
+        value_number=pl.when(pl.col("data_element_uid").is_in(truths))
+        .then(truth)
+        .when(pl.col("data_element_uid").is_in(texts) | ~is_finite)
+        .then(None)
+        .otherwise(pl.col("value_number"))
+    )
+    is_bad = pl.any_horizontal([condition for condition, _ in faults])
+    bad = frame.filter(is_bad).with_columns(
+        # Text in a numeric element may be anybody's note: its length is kept, not its words.
+        value_text=pl.when(is_number & ~is_finite)
+        .then(pl.format("({} characters)", pl.col("value_text").str.len_chars().fill_null(0)))
+        .otherwise(pl.col("value_text")),
+        rejections=pl.concat_list(
+            [
+                pl.when(condition).then(pl.concat_list(text)).otherwise(pl.lit([], dtype=pl.List(pl.String)))
+                for condition, text in faults
+            ]
+        ),
+    )
+    good = frame.filter(~is_bad).with_columns(rejections=pl.lit([], dtype=pl.List(pl.String)))
+    columns = [*DATA_VALUE, *_PROVENANCE]
+    return pl.concat([good.select(columns), bad.select(columns)])
+
+
+def _withdrawals(judged: pl.DataFrame) -> pl.DataFrame:
+    """For each rejected row of a change, a row that says: what was there before is no longer the server's word."""
+    known = pl.col("period_start_on").is_not_null()
+    for name in VALUE_KEY:
+        known &= pl.col(name).is_not_null()
+    return judged.filter((pl.col("rejections").list.len() > 0) & known).with_columns(
+        category_code=pl.col("category_code").fill_null("_U"),
+        value_text=pl.lit(None, pl.String),
+        value_number=pl.lit(None, pl.Float64),
+        is_deleted=pl.lit(True),
+        rejections=pl.lit([], dtype=pl.List(pl.String)),
+    )
+
+
+# Referral records ----------------------------------------------------------------------------------------------------
+
+_NOT_HAPPENED: Final = frozenset({"SCHEDULE", "OVERDUE", "SKIPPED"})
+_STEP_ORDER: Final = ("sent", "received", "registered", "follow_up", "outcome")
+
+
+def _referral_frames(by_part: Mapping[str, Receipt], landing: Landing, mapping: InstanceMapping) -> Frames:
+    entities, records, listed = _empty(TRACKED_ENTITY), _empty(REFERRAL_RECORD), _empty(REFERRAL_LISTING)
+    if receipt := by_part.get("tracker"):
+        entities, records = tracker_frames(landing.files(receipt), receipt, mapping)
+        if _mode(receipt) == "snapshot":
+            listed = listing_frame(landing.files(receipt), receipt, mapping)
+    if receipt := by_part.get("tracker_listing"):
+        listed = listing_frame(landing.files(receipt), receipt, mapping)
+    return {"staging.tracked_entity": entities, "staging.referral_record": records, "staging.referral_listing": listed}
+
+
+def _newest_lines(paths: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each tracked entity once, as of its newest `updated_at`, with a pointer to where it stands.
+
+    Pages overlap when records are created while they are read; the texts compare because one server writes one form.
+    """
+    newest: dict[str, tuple[str, str, dict[str, Any]]] = {}
+    for path in paths:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                entity = json.loads(line)
+                uid, updated = str(entity["tracked_entity"]), str(entity.get("updated_at") or "")
+                if uid not in newest or updated >= newest[uid][0]:
+                    newest[uid] = (updated, f"{path.name}#{number}", entity)
+    for _, pointer, entity in newest.values():
+        yield pointer, entity
+
+
+def tracker_frames(
+    paths: Sequence[Path], receipt: Receipt, mapping: InstanceMapping
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """staging.tracked_entity (who was seen, deleted or not) and staging.referral_record (their live enrollments)."""
+    referral = mapping.referral
+    assert referral is not None
+    entities, records = [], []
+    for pointer, entity in _newest_lines(paths):
+        live = [] if entity["deleted"] else [item for item in entity["enrollments"] if not item["deleted"]]
+        shared = {"instance_code": mapping.code, "is_practice": mapping.is_practice, "receipt_id": receipt.receipt_id}
+        entities.append(
+            {
+                **shared,
+                "tracked_entity_uid": entity["tracked_entity"],
+                "is_deleted": bool(entity["deleted"]),
+                "updated_at": entity.get("updated_at"),
+                "enrollment_count": len(live),
+                "pointer": pointer,
+                "rejections": [],
+            }
+        )
+        records += [
+            {**shared, **record_of(entity, enrollment, referral), "pointer": f"{pointer}/{enrollment['enrollment']}"}
+            for enrollment in live
+        ]
+    zone = _zone(receipt)
+    as_text = {"updated_at": pl.String}
+    return (
+        _frame(entities, {**TRACKED_ENTITY, **as_text}).with_columns(instants("updated_at", zone)),
+        _frame(records, {**REFERRAL_RECORD, **as_text}).with_columns(instants("updated_at", zone)),
+    )
+
+
+def record_of(entity: Mapping[str, Any], enrollment: Mapping[str, Any], referral: ReferralMapping) -> dict[str, Any]:
+    """One landed enrollment as one referral record.
+
+    *Rules*: dates are those of the earliest happened event of a step (the outcome: the latest); a concept that several
+    steps carry is taken from the first that has it; an event that is only scheduled has values but no date. The receiving
+    unit is the one named, else the unit of a "received" event elsewhere, else the unit that now owns the person.
+    """
+    events = [event for event in enrollment["events"] if not event["deleted"]]
+    events.sort(key=lambda event: (_STEP_ORDER.index(event["step"]), event["occurred_on"] or "9999", event["event"]))
+    happened = [event for event in events if event["status"] not in _NOT_HAPPENED and event["occurred_on"]]
+    values: dict[str, str] = {}
+    for event in events:
+        for concept, text in event["values"].items():
+            if concept != "outcome":
+                values.setdefault(concept, text)
+    outcomes = [event for event in happened if event["step"] == "outcome" and event["values"].get("outcome")]
+    last_outcome = max(outcomes, key=lambda event: (event["occurred_on"], event["event"]), default=None)
+    if last_outcome:
+        values["outcome"] = last_outcome["values"]["outcome"]
+    rejections: list[str] = []
+
+    def coded(concept: str, got: str | None, missing: str | None) -> str | None:
+        if got is None:
+            return missing
+        known = referral.options_of(concept)
+        if got not in known:
+            rejections.append(f"{concept}: option code {got} is not in the settings")
+            return None
+        return known[got]
+
+    def first_day(step: str) -> date | None:
+        return next((parse_day(event["occurred_on"]) for event in happened if event["step"] == step), None)
+
+    person = {concept: coded(concept, entity.get(concept), None) for concept in sorted(CODED_ATTRIBUTES)}
+    direction = coded("direction", values.get("direction"), _implied_direction(events))
+    if direction is None and not rejections:
+        rejections.append("direction is missing: the enrollment has neither a sent nor a received event")
+    sender, receiver = _units(enrollment, entity, events, values, direction, rejections)
+    started = values.get("treatment_started_on")
+    if started and parse_day(started) is None:
+        rejections.append(f"treatment_started_on: {started}")
+    return {
+        "enrollment_uid": enrollment["enrollment"],
+        "tracked_entity_uid": entity["tracked_entity"],
+        "person_token": entity.get("token"),
+        "token_basis_code": entity.get("token_basis") or "_U",
+        "key_id": entity.get("key_id"),
+        "sex_code": person["sex"] or "_U",
+        "birth_year": entity.get("birth_year"),
+        "nationality_code": person["nationality"] or "_U",
+        "migrant_status_code": person["migrant_status"] or "99",
+        "migrant_basis_code": referral.migrant_basis,
+        "disease_code": coded("disease", values.get("disease"), "_U"),
+        "direction_code": direction,
+        "referred_on": first_day("sent"),
+        "from_org_unit_uid": sender,
+        "to_org_unit_uid": receiver,
+        "owner_org_unit_uid": entity.get("owner"),
+        "received_on": first_day("received"),
+        "confirmed_on": first_day("registered"),
+        "treatment_started_on": parse_day(started),
+        "outcome_code": coded("outcome", values.get("outcome"), None),
+        "outcome_on": parse_day(last_outcome["occurred_on"]) if last_outcome else None,
+        "updated_at": entity.get("updated_at"),
+        "rejections": rejections,
+    }
+
+
+def _implied_direction(events: Sequence[Mapping[str, Any]]) -> str | None:
+    steps = {event["step"] for event in events}
+    return "outgoing" if "sent" in steps else "incoming" if "received" in steps else None
+
+
+def _units(
+    enrollment: Mapping[str, Any],
+    entity: Mapping[str, Any],
+    events: Sequence[Mapping[str, Any]],
+    values: Mapping[str, str],
+    direction: str | None,
+    rejections: list[str],
+) -> tuple[str | None, str | None]:
+    """Sending and receiving org unit of a record, by both of DHIS2's mechanisms: a "received" event elsewhere, ownership."""
+    home = enrollment.get("org_unit")
+    for concept in ("from_org_unit", "to_org_unit"):
+        if concept in values and not UID.fullmatch(values[concept]):
+            rejections.append(f"{concept}: {values[concept]}")
+    sender, receiver = values.get("from_org_unit"), values.get("to_org_unit")
+    elsewhere = next(
+        (event["org_unit"] for event in events if event["step"] == "received" and event["org_unit"] != home), None
+    )
+    if direction == "outgoing":
+        owner = entity.get("owner")
+        return sender or home, receiver or elsewhere or (owner if owner != home else None)
+    return sender, receiver or elsewhere or home
+
+
+def listing_frame(paths: Sequence[Path], receipt: Receipt, mapping: InstanceMapping) -> pl.DataFrame:
+    """staging.referral_listing: the enrollments that the server still has, and the mark that a listing was made."""
+    shared = {"instance_code": mapping.code, "is_practice": mapping.is_practice, "receipt_id": receipt.receipt_id}
+    rows: dict[str, dict[str, Any]] = {
+        LISTING_MARK: {
+            **shared,
+            "enrollment_uid": LISTING_MARK,
+            "tracked_entity_uid": LISTING_MARK,
+            "pointer": None,
+            "rejections": [],
+        }
+    }
+    for pointer, entity in _newest_lines(paths):
+        for enrollment in [] if entity["deleted"] else entity["enrollments"]:
+            if not enrollment["deleted"]:
+                rows[enrollment["enrollment"]] = {
+                    **shared,
+                    "enrollment_uid": enrollment["enrollment"],
+                    "tracked_entity_uid": entity["tracked_entity"],
+                    "pointer": pointer,
+                    "rejections": [],
+                }
+    return _frame(rows.values(), REFERRAL_LISTING)
