@@ -9,6 +9,8 @@ import random
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _LETTERS = _ALPHABET[:52]
+# Two digits of base 62 at a time: the world needs some ten thousand identifiers at every start.
+_PAIRS = [low + high for high in _ALPHABET for low in _ALPHABET]
 
 
 def stream(seed: int, *path: object) -> random.Random:
@@ -24,8 +26,8 @@ def uid(*path: object) -> str:
     """The DHIS2 identifier (a letter and ten letters or digits) of the thing named by the path."""
     number = int.from_bytes(hashlib.blake2b("/".join(map(str, path)).encode(), digest_size=12).digest(), "big")
     number, first = divmod(number, 52)
-    rest = []
-    for _ in range(10):
-        number, place = divmod(number, 62)
-        rest.append(_ALPHABET[place])
-    return _LETTERS[first] + "".join(rest)
+    rest = ""
+    for _ in range(5):
+        number, place = divmod(number, 3844)
+        rest += _PAIRS[place]
+    return _LETTERS[first] + rest
