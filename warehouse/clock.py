@@ -3,6 +3,7 @@
 Belongs here: the clock protocol and the wall clock. Does not belong here: the simulated clock (`practice`), schedules.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -41,3 +42,12 @@ def next_recorded_at(now: datetime, last: datetime | None) -> datetime:
         return now
     last = last.replace(tzinfo=UTC) if last.tzinfo is None else last.astimezone(UTC)
     return max(now, last + timedelta(seconds=1))
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """What every step of one refresh shares: its system time, the instant it looks from, and whether the ground is practice."""
+
+    recorded_at: datetime
+    as_at: datetime
+    is_practice: bool

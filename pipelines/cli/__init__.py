@@ -1,0 +1,152 @@
+"""The `mhwg` command: one thin file per verb, nothing heavy imported until a verb needs it.
+
+Belongs here: the list of verbs and the last word on faults (exit codes, no traceback for what a person can act on).
+Does not belong here: what a verb does.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.cli.console import error_console
+from pipelines.failures import Exit, Refused
+
+app = typer.Typer(
+    name="mhwg",
+    help="Migrant-health indicators: refresh the warehouse, look at regional tables, run the practice ground.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+practice_app = typer.Typer(
+    help="The practice ground: a small synthetic region to try everything on.", no_args_is_help=True
+)
+app.add_typer(practice_app, name="practice")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+
+@app.command()
+def refresh(as_json: Json = False) -> None:
+    """Pull every source, weigh and load it, compute the indicators, publish a release if a figure moved."""
+    from pipelines.cli.refresh import run
+
+    raise typer.Exit(run(as_json=as_json))
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """One screen: sources and their age, last refresh, failing checks, release, next tick."""
+    from pipelines.cli.status import run
+
+    raise typer.Exit(run(as_json=as_json))
+
+
+@app.command()
+def table(
+    code: Annotated[
+        str | None, typer.Argument(help="Code of the regional table, for instance RT01; none lists them.")
+    ] = None,
+    language: Annotated[str, typer.Option("--language", "-l", help="en or vi.")] = "en",
+    as_json: Json = False,
+) -> None:
+    """A regional table of the current release, in the terminal."""
+    from pipelines.cli.table import run
+
+    raise typer.Exit(run(code, language, as_json=as_json))
+
+
+@app.command()
+def dev(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
+) -> None:
+    """The Dagster UI on the same state: assets, checks, runs, the weekly schedule."""
+    from pipelines.cli.dev import run
+
+    raise typer.Exit(run(host, port))
+
+
+@practice_app.command("serve")
+def practice_serve(
+    ready_file: Annotated[
+        str | None, typer.Option(help="Write addresses there and end when standard input closes.")
+    ] = None,
+    version: Annotated[str, typer.Option(help="DHIS2 version to play.")] = "2.42",
+    quirk: Annotated[list[str] | None, typer.Option(help="Quirk to switch on; may repeat.")] = None,
+) -> None:
+    """Start the practice servers and write what the ministry would have sent into the inboxes."""
+    from pipelines.cli.practice import serve
+
+    raise typer.Exit(serve(ready_file, version, tuple(quirk or ())))
+
+
+@practice_app.command("advance")
+def practice_advance(weeks: Annotated[int, typer.Argument(min=1, help="Simulated weeks.")] = 1) -> None:
+    """Let simulated time pass: the next refresh finds new, changed and deleted records."""
+    from pipelines.cli.practice import advance
+
+    raise typer.Exit(advance(weeks))
+
+
+@practice_app.command("reset")
+def practice_reset(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove the practice state folder without asking.")] = False,
+) -> None:
+    """Start the practice ground over: clock, warehouse, landing and releases of the practice state are removed."""
+    from pipelines.cli.practice import reset
+
+    raise typer.Exit(reset(yes=yes))
+
+
+def main() -> None:
+    """Run `mhwg`; faults that a person can act on end with their exit code and no traceback, bugs keep theirs."""
+    sys.exit(call(lambda: app(standalone_mode=False)))
+
+
+def call(command: Callable[[], Any]) -> int:
+    """The exit code of a command, its fault told in one sentence on standard error."""
+    from click.exceptions import Abort, ClickException
+    from click.exceptions import Exit as ClickExit
+
+    try:
+        outcome = command()
+    except Refused as fault:
+        return _tell(str(fault), fault.code)
+    except ClickExit as fault:
+        return fault.exit_code
+    except (KeyboardInterrupt, Abort):
+        return _tell("Stopped. The last good state stands.", Exit.INTERRUPTED)
+    except ClickException as fault:
+        return _tell(fault.format_message(), Exit.USAGE)
+    except Exception as fault:
+        known = _actionable(fault)
+        if known is None:
+            raise
+        return _tell(str(fault), known)
+    return outcome if isinstance(outcome, int) else Exit.DONE
+
+
+def _actionable(fault: Exception) -> Exit | None:
+    """The exit code of a fault of the lower rooms that a person can act on; None for a bug."""
+    from warehouse.catalogue.table_catalogue import CatalogueError
+    from warehouse.store import StoreError, StoreLocked
+
+    if isinstance(fault, StoreLocked):
+        return Exit.BUSY
+    if isinstance(fault, StoreError):
+        return Exit.NOT_FOUND
+    if isinstance(fault, CatalogueError):
+        return Exit.SETTINGS
+    return None
+
+
+def _tell(sentence: str, code: Exit) -> int:
+    error_console().print(
+        sentence, style="bold red" if code != Exit.INTERRUPTED else "yellow", highlight=False, markup=False
+    )
+    return int(code)

@@ -1,0 +1,42 @@
+# Two commands do everything on a machine with Python 3.11 or newer and make:
+#   make refresh   install, run the weekly refresh, say where to look
+#   make test      install, run the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: refresh test check dev bench bench-full lock clean-state install
+.DEFAULT_GOAL := refresh
+
+# uv installs the hashed lock in seconds; it is itself pinned by hash and lives in the same environment.
+$(VENV)/.installed: pyproject.toml requirements.lock requirements-uv.lock
+	@echo "Installing into $(VENV) (once; about a minute) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=python3.12 or the like")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+install: $(VENV)/.installed
+
+refresh: $(VENV)/.installed
+	@$(BIN)/mhwg refresh
+
+test: $(VENV)/.installed
+	@$(BIN)/python -m pytest $(TESTS)
+
+dev: $(VENV)/.installed
+	@$(BIN)/mhwg dev
+
+check: $(VENV)/.installed
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest tests/house
+
+# Resolve anew and export with hashes and without any index host.
+lock: $(VENV)/.installed
+	@$(BIN)/uv lock --quiet
+	@$(BIN)/uv export --quiet --frozen --no-emit-project --all-groups --no-header --no-annotate --format requirements-txt -o requirements.lock
+	@rm -f uv.lock

@@ -1,0 +1,163 @@
+"""How tables and their checks appear in Dagster: specs from the catalogue, results from reports.
+
+Belongs here: the translation between the warehouse's words and Dagster's, once for all sources. Does not belong here: what
+is pulled or computed.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from assets.loading import SourceReport
+from warehouse.catalogue.table_catalogue import Table
+from warehouse.history import LoadCounts
+from warehouse.quality import CheckDescription, RuleOutcome, Scales
+
+LAYER_KINDS = {
+    "staging": {"duckdb", "polars"},
+    "core": {"duckdb", "sql"},
+    "estimate": {"duckdb", "python"},
+    "indicator": {"duckdb", "sql"},
+    "release": {"duckdb", "python"},
+}
+
+
+def table_key(table: str) -> dg.AssetKey:
+    """Asset key of a table: schema and name."""
+    return dg.AssetKey(table.split("."))
+
+
+def landing_key(source_code: str) -> dg.AssetKey:
+    """Asset key of what one source instance landed."""
+    return dg.AssetKey(["landing", source_code])
+
+
+def table_spec(table: Table, deps: Iterable[dg.AssetKey]) -> dg.AssetSpec:
+    """The asset of one catalogue table, described by its entry."""
+    return dg.AssetSpec(
+        key=table_key(table.name),
+        deps=list(deps),
+        description=f"One row is {table.row}. {table.description}",
+        group_name=f"{table.schema_name}_{table.group}",
+        owners=[table.owner],
+        kinds=LAYER_KINDS.get(table.schema_name, {"duckdb"}),
+        tags={"layer": table.schema_name, "source": table.group, "access": table.access},
+        metadata={
+            "dagster/table_name": table.name,
+            "dagster/column_schema": dg.TableSchema(
+                columns=[
+                    dg.TableColumn(
+                        name=column.name,
+                        type=column.type,
+                        description=column.description,
+                        constraints=dg.TableColumnConstraints(nullable=column.nullable and column.name not in table.key),
+                        tags={"data_class": column.data_class},
+                    )
+                    for column in table.columns
+                ]
+            ),
+            "key": ", ".join(table.key),
+        },
+    )
+
+
+def check_name(rule_code: str) -> str:
+    """A rule code as Dagster allows check names."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", rule_code)
+
+
+def check_specs(tables: Iterable[Table], scales: Scales) -> list[dg.AssetCheckSpec]:
+    """One Dagster check per rule of the tables' suites."""
+    return [_check_spec(check) for table in tables for check in scales.checks_for(table)]
+
+
+def _check_spec(check: CheckDescription) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        name=check_name(check.rule_code),
+        asset=table_key(check.table),
+        description=check.description,
+        blocking=check.is_blocking,
+        metadata={"severity": check.severity, "level": check.level},
+    )
+
+
+def check_results(outcomes: Sequence[RuleOutcome], declared: Iterable[Table], scales: Scales) -> Iterator[dg.AssetCheckResult]:
+    """One result per rule weighed. Outcomes of several instances of one source add up; one failure fails the check.
+
+    Carries counts and keys, never a person's values.
+    """
+    known = {check.rule_code for table in declared for check in scales.checks_for(table)}
+    by_rule: dict[str, list[RuleOutcome]] = {}
+    for outcome in outcomes:
+        if outcome.rule_code in known:
+            by_rule.setdefault(outcome.rule_code, []).append(outcome)
+    for rule_code, several in by_rule.items():
+        first = several[0]
+        raised = [outcome.raised for outcome in several if outcome.raised]
+        yield dg.AssetCheckResult(
+            asset_key=table_key(first.table),
+            check_name=check_name(rule_code),
+            passed=all(outcome.passed for outcome in several),
+            severity=dg.AssetCheckSeverity.ERROR if first.severity == "critical" else dg.AssetCheckSeverity.WARN,
+            metadata={
+                "unexpected_rows": sum(outcome.unexpected_count for outcome in several),
+                "evaluated_rows": sum(outcome.evaluated_count for outcome in several),
+                "why": first.why,
+                **({"could_not_be_evaluated": raised[0]} if raised else {}),
+                **({"sample_keys": list(first.sample_keys)} if first.sample_keys else {}),
+            },
+        )
+
+
+def load_metadata(table: str, reports: Sequence[SourceReport], row_count: int | None) -> dict[str, Any]:
+    """Counts of one table over all instances that were loaded, for the materialisation."""
+    metadata: dict[str, Any] = {}
+    if row_count is not None:
+        metadata["dagster/row_count"] = row_count
+    totals: dict[str, int] = {}
+    for report in reports:
+        if report.load is None:
+            continue
+        staged = report.load.staging.get(table)
+        merged = report.load.history.get(table)
+        counts: Mapping[str, int] = {**(vars(staged) if staged else {}), **(vars(merged) if merged else {})}
+        for name, count in counts.items():
+            totals[name] = totals.get(name, 0) + count
+    return {**metadata, **totals}
+
+
+def sources_metadata(reports: Sequence[SourceReport]) -> dict[str, Any]:
+    """What the summary at the end of a refresh says of each source instance."""
+    return {"mhwg/sources": dg.MetadataValue.json([_source_summary(report) for report in reports])}
+
+
+def _source_summary(report: SourceReport) -> dict[str, Any]:
+    total = report.load.total() if report.load else LoadCounts()
+    return {
+        "source": report.source_code,
+        "receipts": report.pulled_receipts,
+        "records": report.pulled_records,
+        "new": total.inserted if report.is_change else 0,
+        "changed": total.changed if report.is_change else 0,
+        "deleted": total.closed if report.is_change else 0,
+        "rejected": report.load.newly_quarantined if report.load and report.is_change else 0,
+        "checks_passed": sum(outcome.passed for outcome in report.outcomes),
+        "checks_failed": sum(not outcome.passed for outcome in report.outcomes),
+        "is_change": report.is_change,
+        "fault": report.fault,
+    }
+
+
+def load_results(
+    tables: Sequence[Table], reports: Sequence[SourceReport], row_counts: Mapping[str, int], scales: Scales
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """The events of a load step: one materialisation per table with its counts, one result per check that was weighed."""
+    for number, table in enumerate(tables):
+        metadata = load_metadata(table.name, reports, row_counts.get(table.name))
+        if number == 0:
+            metadata |= sources_metadata(reports)
+        yield dg.MaterializeResult(asset_key=table_key(table.name), metadata=metadata)
+    outcomes = [outcome for report in reports for outcome in report.outcomes]
+    yield from check_results(outcomes, tables, scales)

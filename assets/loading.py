@@ -1,0 +1,116 @@
+"""From landed receipts to core tables: the one path that every source takes.
+
+Belongs here: the order of staging, weighing, merging and committing, told by values that each source fills in. Does not
+belong here: Dagster, HTTP, the reading of any format.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import polars as pl
+
+from warehouse.history import LoadMode
+from warehouse.landing import Landing, Receipt
+from warehouse.load import CriticalRuleFailed, LoadReport, transaction
+from warehouse.quality import RuleOutcome, Scales
+from warehouse.store import Warehouse
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TableLoad:
+    """How one core table takes a batch: `delta` or `snapshot`, and the rows that the batch speaks for."""
+
+    table: str
+    mode: LoadMode
+    scope: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Receipts that belong together, their staging frames in load order, the staging rows they replace, and the core loads."""
+
+    receipts: tuple[Receipt, ...]
+    scope: Mapping[str, str]
+    frames: Mapping[str, pl.DataFrame]
+    loads: tuple[TableLoad, ...]
+
+
+Batches = Callable[[Sequence[Receipt]], Iterable[Batch]]
+
+
+@dataclass
+class SourceReport:
+    """What became of one source in one refresh. `fault` is the one line for the engineer when its last good data were kept."""
+
+    source_code: str
+    pulled_receipts: int = 0
+    pulled_records: int = 0
+    load: LoadReport | None = None
+    fault: str | None = None
+    outcomes: list[RuleOutcome] = field(default_factory=list)
+
+    @property
+    def is_change(self) -> bool:
+        """True when the store changed."""
+        return self.load is not None and self.load.committed
+
+
+def pending_receipts(warehouse: Warehouse, landing: Landing, source_code: str) -> list[Receipt]:
+    """Receipts that are landed but not loaded: this refresh's, and those of a refresh that was cut off."""
+    landed = landing.receipts(source_code)
+    if not landed or not warehouse.exists:
+        return landed
+    known = set(
+        warehouse.read("select receipt_id from ops.receipt where source_code = $source", {"source": source_code})["receipt_id"]
+    )
+    return [receipt for receipt in landed if receipt.receipt_id not in known]
+
+
+def load_source(
+    warehouse: Warehouse,
+    landing: Landing,
+    scales: Scales,
+    source_code: str,
+    recorded_at: datetime,
+    batches: Batches,
+) -> SourceReport:
+    """Every pending receipt of the source is in the core with its checks, or the store is as it was and `fault` says why.
+
+    A load that changed nothing leaves no receipt and its landed files are removed: what it said, the store says already.
+    """
+    report = SourceReport(source_code)
+    pending = pending_receipts(warehouse, landing, source_code)
+    if not pending:
+        return report
+    report.pulled_receipts = len(pending)
+    report.pulled_records = sum(receipt.record_count for receipt in pending)
+    try:
+        with transaction(warehouse, source_code, recorded_at) as load:
+            report.load = load.report
+            touched: dict[str, None] = {}
+            for batch in batches(pending):
+                for table, frame in batch.frames.items():
+                    load.stage(table, frame, batch.scope)
+                for table in batch.frames:
+                    load.weigh(table, scales, batch.scope)
+                for step in batch.loads:
+                    load.load_history(step.table, mode=step.mode, scope=step.scope)
+                    touched[step.table] = None
+                load.register(batch.receipts)
+            if load.report.is_change:
+                for table in touched:
+                    load.weigh(table, scales)
+    except CriticalRuleFailed as fault:
+        report.fault = str(fault)
+        report.outcomes = list(load.report.outcomes)
+        log.warning("%s: load rolled back, %s critical rules failed", source_code, len(fault.outcomes))
+        return report
+    report.outcomes = list(load.report.outcomes)
+    if not load.report.committed:
+        for receipt in pending:
+            landing.discard(receipt)
+    return report

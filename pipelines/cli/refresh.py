@@ -1,0 +1,196 @@
+"""`mhwg refresh`: the weekly refresh through Dagster, shown as it goes, summed up at the end.
+
+Belongs here: running the job in this process and drawing its progress and summary. Does not belong here: what the job does.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.cli.console import console, error_console
+from pipelines.failures import Exit
+from pipelines.settings import Settings, load_settings, use_dagster_home
+
+STEP_LOG = "mhwg.steps"
+PULL_LOG = "mhwg.pull"
+
+
+@dataclass
+class Outcome:
+    """What a refresh did, as the summary and `--json` tell it."""
+
+    succeeded: bool
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    checks_passed: int = 0
+    checks_failed: int = 0
+    release_id: str | None = None
+    release_state: str | None = None
+    release_folder: str | None = None
+    is_practice: bool = False
+    failed_step: str | None = None
+    fault: str | None = None
+
+    @property
+    def exit_code(self) -> Exit:
+        """DONE, PARTIAL when a source kept its last good data, REFUSED when no release could be made."""
+        if not self.succeeded:
+            return Exit.REFUSED
+        return Exit.PARTIAL if any(source["fault"] for source in self.sources) else Exit.DONE
+
+
+def run(*, as_json: bool = False) -> int:
+    """The refresh has run; its exit code says how it ended."""
+    settings = load_settings()
+    use_dagster_home(settings)
+    out = error_console() if as_json else console()
+    if settings.practice:
+        out.print("[bold]Weekly refresh on the practice ground[/] (synthetic data, marked in every output)")
+    else:
+        out.print(f"[bold]Weekly refresh[/] for {settings.organisation}")
+    with _quiet_libraries(), _progress(out):
+        outcome = execute(settings)
+    if as_json:
+        console().print_json(json.dumps({**asdict(outcome), "exit_code": int(outcome.exit_code)}, default=str))
+    else:
+        _summary(outcome)
+    return outcome.exit_code
+
+
+def execute(settings: Settings) -> Outcome:
+    """The `refresh` job has run in this process, on the instance of DAGSTER_HOME."""
+    import dagster as dg
+
+    from pipelines.definitions import defs
+
+    logging.getLogger(STEP_LOG).info("reading the definitions", extra={"step_state": "start"})
+    job = defs().resolve_job_def("refresh")
+    total = len(job.nodes)
+    logging.getLogger(STEP_LOG).info("", extra={"step_state": "total", "step_total": total})
+    with dg.DagsterInstance.get() as instance:
+        result = job.execute_in_process(
+            instance=instance, raise_on_error=False, run_config={"loggers": {"progress": {}}}, tags={"mhwg/launched_by": "cli"}
+        )
+    outcome = Outcome(succeeded=result.success, is_practice=settings.practice)
+    for event in result.all_events:
+        if event.is_step_failure and outcome.fault is None:
+            outcome.failed_step = event.step_key
+            outcome.fault = _root_sentence(event.step_failure_data.error)
+        if event.event_type_value == "ASSET_CHECK_EVALUATION":
+            evaluation = event.asset_check_evaluation_data
+            outcome.checks_passed += evaluation.passed
+            outcome.checks_failed += not evaluation.passed
+        if event.is_step_materialization:
+            metadata = {name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()}
+            outcome.sources.extend(metadata.get("mhwg/sources", []))
+            outcome.release_id = metadata.get("mhwg/release_id", outcome.release_id)
+            outcome.release_state = metadata.get("mhwg/release_state", outcome.release_state)
+            outcome.release_folder = metadata.get("mhwg/release_folder", outcome.release_folder)
+    return outcome
+
+
+def _root_sentence(error: Any) -> str:
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip().split("\n")[0] if error is not None else "unknown"
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Libraries that talk to the root logger stay out of the progress display."""
+    noisy = [logging.getLogger(name) for name in ("great_expectations", "urllib3", "alembic", "dagster")]
+    levels = [logger.level for logger in noisy]
+    for logger in noisy:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(noisy, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _progress(out: Any) -> Iterator[None]:
+    """A bar over the steps while the block runs on a terminal, one line per step elsewhere."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+        handler = _BarHandler(bar, bar.add_task("starting", total=None), out)
+        loggers = [logging.getLogger(name) for name in (STEP_LOG, PULL_LOG)]
+        for logger in loggers:
+            logger.addHandler(handler)
+            logger.setLevel(logging.INFO)
+            logger.propagate = False
+        try:
+            yield
+        finally:
+            for logger in loggers:
+                logger.removeHandler(handler)
+
+
+class _BarHandler(logging.Handler):
+    def __init__(self, bar: Any, task: Any, out: Any) -> None:
+        super().__init__()
+        self.bar, self.task, self.out = bar, task, out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        state = getattr(record, "step_state", "pull")
+        words = record.getMessage().replace("__", " ").replace("_", " ")
+        if state == "total":
+            self.bar.update(self.task, total=getattr(record, "step_total", None))
+        elif state == "done":
+            self.bar.advance(self.task)
+            self.out.print(f"  [green]✓[/] {words}", highlight=False)
+        elif state in ("failed", "skipped"):
+            self.bar.advance(self.task)
+            self.out.print(f"  [{'red' if state == 'failed' else 'yellow'}]{'✗' if state == 'failed' else '–'}[/] {words} {state}")
+        else:
+            self.bar.update(self.task, description=words[:60])
+            if state == "pull" and not self.out.is_terminal:
+                self.out.print(f"    {words}", highlight=False)
+
+
+def _summary(outcome: Outcome) -> None:
+    from rich.table import Table
+
+    out = console()
+    table = Table(title="What this refresh did", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in ("source", "pulled", "new", "changed", "deleted", "rejected", "checks", ""):
+        table.add_column(name, justify="left" if name in ("source", "") else "right", no_wrap=name != "")
+    for source in outcome.sources:
+        failed = source["checks_failed"]
+        checks = f"{source['checks_passed']}[red]/{failed} failed[/]" if failed else f"[green]{source['checks_passed']}[/]"
+        word = f"[red]{source['fault']}[/]" if source["fault"] else ("" if source["is_change"] else "[dim]nothing new[/]")
+        table.add_row(
+            source["source"],
+            *(f"{source[name]:,}" for name in ("records", "new", "changed", "deleted")),
+            f"[yellow]{source['rejected']:,}[/]" if source["rejected"] else "0",
+            checks if source["checks_passed"] or failed else "–",
+            word,
+        )
+    out.print(table)
+    out.print(f"Checks: [green]{outcome.checks_passed} passed[/], {_failed(outcome.checks_failed)}")
+    if not outcome.succeeded:
+        out.print(f"[bold red]No release:[/] {outcome.failed_step}: {outcome.fault}", highlight=False)
+        out.print("The last good release is untouched.")
+        return
+    if outcome.release_state == "unchanged":
+        out.print(f"[bold]Nothing new:[/] no figure moved, no release was written; {outcome.release_id} stays current.")
+    elif outcome.release_id:
+        out.print(f"[bold green]Release {outcome.release_id}[/] is current.")
+    if outcome.release_folder:
+        folder = Path(outcome.release_folder)
+        shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        for what, name in (("pages", "index.html"), ("workbook", "mhwg-regional-tables.xlsx"), ("analyst database", "mhwg.duckdb")):
+            if (folder / name).exists():
+                out.print(f"  {what:<17} {shown / name}", highlight=False, soft_wrap=True)
+    if outcome.exit_code == Exit.PARTIAL:
+        out.print("[bold yellow]Partial:[/] a source failed; its last good data were used and are marked by their age.")
+
+
+def _failed(count: int) -> str:
+    return f"[red]{count} failed[/]" if count else "0 failed"

@@ -1,0 +1,37 @@
+"""Gathers what Dagster shows and runs. No logic."""
+
+import dagster as dg
+
+from assets import core, indicators, release
+from assets.dhis2 import assets as dhis2
+from assets.labour import assets as labour
+from assets.reference import assets as reference
+from assets.survey import assets as survey
+from expectations.scales import GreatExpectationsScales
+from pipelines.jobs import refresh
+from pipelines.progress import progress_logger
+from pipelines.resources import build_resources, settings_in_force
+from pipelines.schedules import weekly
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The code location: assets with their checks, the refresh job, the weekly schedule, the resources."""
+    settings = settings_in_force()
+    scales = GreatExpectationsScales()
+    return dg.Definitions(
+        assets=[
+            *reference.build(scales),
+            *dhis2.build(settings.dhis2_codes(), scales),
+            *labour.build(scales),
+            *survey.build(scales),
+            *core.build(scales),
+            *indicators.build(scales),
+            *release.build(scales),
+        ],
+        jobs=[refresh],
+        schedules=[weekly(settings)],
+        resources=build_resources(settings),
+        executor=dg.in_process_executor,
+        loggers={"progress": progress_logger},
+    )

@@ -1,0 +1,183 @@
+"""Settings: one TOML file, and secrets from the environment. Read once, when asked for; nothing is read at import.
+
+Belongs here: where the settings file is, what it may say, and every use of `os.environ` in the project. Does not belong
+here: building objects from settings (`pipelines.resources`).
+
+Without a settings file the practice ground's own (`practice/mhwg.toml`) is used: synthetic data, marked in every output.
+"""
+
+import os
+import tomllib
+from collections.abc import MutableMapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pipelines.failures import SettingsError
+
+PROJECT = Path(__file__).resolve().parent.parent
+PRACTICE_SETTINGS = PROJECT / "practice" / "mhwg.toml"
+PRACTICE_CREDENTIAL = "practice-token"
+# Not a secret: it protects invented people, and a fixed key keeps the practice ground the same on every machine.
+PRACTICE_KEY = "the practice ground holds no real person"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Schedule(_Part):
+    """When the weekly refresh starts."""
+
+    cron: str = "0 5 * * 1"
+    timezone: str = "Asia/Ho_Chi_Minh"
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except Exception as fault:
+            raise ValueError(f"{name!r} is not a time zone, expected a name such as Asia/Ho_Chi_Minh") from fault
+        return name
+
+
+class Pseudonym(_Part):
+    """Which key hashes identifiers: its id, stored beside every token, and the environment variable that holds it."""
+
+    key_id: str = "k1"
+    key_env: str = "MHWG_PSEUDONYM_KEY"
+
+
+class FileSource(_Part):
+    """A source that sends files: an inbox folder (relative to the state folder) and HTTPS addresses pulled on schedule."""
+
+    inbox: str
+    urls: tuple[str, ...] = ()
+    credential_env: str | None = None
+
+
+class Settings(BaseModel):
+    """Everything an installation may choose. `dhis2` entries are read by `assets.dhis2.mapping`, which refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    practice: bool = False
+    state: str = "var"
+    organisation: str = "Migrant Health Working Group of Viet Nam"
+    schedule: Schedule = Schedule()
+    pseudonym: Pseudonym = Pseudonym()
+    labour: FileSource = FileSource(inbox="inbox/labour")
+    survey: FileSource = FileSource(inbox="inbox/survey")
+    dhis2: tuple[dict[str, Any], ...] = ()
+    file: Path = Field(default=PRACTICE_SETTINGS, exclude=True)
+
+    @field_validator("dhis2")
+    @classmethod
+    def _codes_are_names(cls, entries: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        codes = [entry.get("code") for entry in entries]
+        for code in codes:
+            if not isinstance(code, str) or not code.isidentifier() or code != code.lower():
+                raise ValueError(
+                    f"dhis2.code {code!r}: expected a short lower-case name such as 'vnm', it becomes part of asset keys"
+                )
+        if len(set(codes)) != len(codes):
+            raise ValueError(f"dhis2.code: {codes} names one server twice")
+        return entries
+
+    @property
+    def state_folder(self) -> Path:
+        """Folder of everything the pipeline writes; relative paths start at the settings file, for practice at the project."""
+        override = os.environ.get("MHWG_STATE")
+        base = PROJECT if self.file == PRACTICE_SETTINGS else self.file.parent
+        return (Path(override) if override else base / self.state).resolve()
+
+    @property
+    def dagster_home(self) -> Path:
+        """DAGSTER_HOME of this installation."""
+        return self.state_folder / "dagster"
+
+    def inbox(self, source: FileSource) -> Path:
+        """Inbox folder of a file source."""
+        return (self.state_folder / source.inbox).resolve()
+
+    def dhis2_codes(self) -> tuple[str, ...]:
+        """Codes of the DHIS2 servers, in file order."""
+        return tuple(entry["code"] for entry in self.dhis2)
+
+    def credential(self, env: str | None) -> str | None:
+        """The secret in environment variable `env`. Raises SettingsError when it is named, unset and the sources are real."""
+        if env is None:
+            return None
+        secret = os.environ.get(env)
+        if secret:
+            return secret
+        if self.practice:
+            return PRACTICE_CREDENTIAL
+        raise SettingsError(
+            f"{self.file.name}: the environment variable {env} is not set; export it with a personal access token of the "
+            "service user (or user:password) and run again."
+        )
+
+    def pseudonym_key(self) -> bytes:
+        """The key of the keyed hash. Raises SettingsError when it is missing or short and the sources are real."""
+        secret = os.environ.get(self.pseudonym.key_env)
+        if not secret and self.practice:
+            return PRACTICE_KEY.encode()
+        if not secret or len(secret) < 32:
+            raise SettingsError(
+                f"{self.file.name}: the environment variable {self.pseudonym.key_env} must hold the pseudonym key, at least 32 "
+                "characters, kept outside this machine's backups (for instance: openssl rand -hex 32)."
+            )
+        return secret.encode()
+
+
+def settings_file() -> Path:
+    """The file in force: MHWG_SETTINGS, else mhwg.toml beside the project, else the practice ground's."""
+    named = os.environ.get("MHWG_SETTINGS")
+    if named:
+        return Path(named).resolve()
+    own = PROJECT / "mhwg.toml"
+    return own if own.exists() else PRACTICE_SETTINGS
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """The settings in force. Raises SettingsError for a file that is missing, not TOML, or says what no setting means."""
+    path = path or settings_file()
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as fault:
+        raise SettingsError(f"settings file {path} does not exist; `mhwg init` writes one.") from fault
+    except tomllib.TOMLDecodeError as fault:
+        raise SettingsError(f"{path.name}: not valid TOML: {fault}.") from fault
+    try:
+        return Settings.model_validate({**raw, "file": path})
+    except ValidationError as fault:
+        lines = []
+        for error in fault.errors():
+            key = ".".join(str(part) for part in error["loc"])
+            near = get_close_matches(str(error["loc"][-1]), list(Settings.model_fields), 1)
+            hint = f" (nearest known key: {near[0]})" if error["type"] == "extra_forbidden" and near else ""
+            lines.append(f"{key}: {error['msg']}{hint}")
+        raise SettingsError(f"{path.name}: " + " | ".join(lines)) from fault
+
+
+def environment() -> MutableMapping[str, str]:
+    """The process environment, for handing to child processes; the one other door to `os.environ`."""
+    return os.environ
+
+
+def use_dagster_home(settings: Settings) -> Path:
+    """DAGSTER_HOME is this installation's, with the shipped dagster.yaml in it, unless the caller set one."""
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(settings.dagster_home)))
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    shipped = (PROJECT / "dagster.yaml").read_text(encoding="utf-8")
+    target = home / "dagster.yaml"
+    if not target.exists() or target.read_text(encoding="utf-8") != shipped:
+        target.write_text(shipped, encoding="utf-8")
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    return home
