@@ -5,6 +5,7 @@ Linear programmes and, where a corner is fractional, integer programmes (HiGHS).
 file alone: it takes nothing from the search that chose what to hide.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from methods.disclosure.system import BoolArray, CountSystem, FloatArray, IntArr
 # reachable (the true
 # interval is at least as wide), except for cells with a demand that these tables do not meet: those are solved
 # exactly in any block.
-EXACT_BLOCK_CELLS = 400
+EXACT_BLOCK_CELLS = 150
 
 
 @dataclass(frozen=True)
@@ -109,23 +110,51 @@ def feasible_intervals(
     *,
     is_informed: bool = False,
     only_demanded: bool = False,
+    certificates: Sequence[Mapping[int, int]] = (),
     exact_block_cells: int = EXACT_BLOCK_CELLS,
 ) -> list[FeasibleInterval]:
-    """The interval of every hidden cell given everything public, in cell order; on request only of cells with a
-    demand.
+    """The interval of every hidden cell given everything public, in cell order; on request only of cells with a demand.
+
+    `certificates` are other tables, as changes against the truth. Each is checked against every equation, every public cell
+    and every bound before it counts; a false one is ignored.
     """
+    hidden = system.hidden_cells(hidden_rows)
+    reached = _reached_by(system, hidden, certificates, is_informed)
     found: list[FeasibleInterval] = []
     limit = 0 if only_demanded else exact_block_cells
-    for cells in system.components(system.hidden_cells(hidden_rows)):
+    for cells in system.components(hidden):
         if not only_demanded or (system.need[cells] > 0).any():
-            found.extend(_of_block(system, block_of(system, cells, is_informed=is_informed), is_informed, limit))
+            block = block_of(system, cells, is_informed=is_informed)
+            found.extend(_of_block(system, block, reached, is_informed, limit))
     wanted = (interval for interval in found if not only_demanded or system.need[interval.cell] > 0)
     return sorted(wanted, key=lambda interval: interval.cell)
 
 
-def _of_block(system: CountSystem, block: Block, is_informed: bool, exact_block_cells: int) -> list[FeasibleInterval]:
+def _reached_by(
+    system: CountSystem, hidden: BoolArray, certificates: Sequence[Mapping[int, int]], is_informed: bool
+) -> tuple[IntArray, IntArray]:
+    """Least and greatest value of each cell over the truth and all certificates that hold."""
+    least, greatest = system.truth.copy(), system.truth.copy()
+    bounds = block_of(system, np.arange(system.cell_count), is_informed=is_informed)
+    columns = system.equations.tocsc()
+    for certificate in certificates:
+        cells = np.fromiter(certificate.keys(), dtype=np.int64)
+        change = np.fromiter(certificate.values(), dtype=np.int64)
+        table = system.truth[cells] + change
+        if not hidden[cells].all() or (table < bounds.lower[cells]).any() or (table > bounds.upper[cells]).any():
+            continue
+        if (columns[:, cells] @ change).any():
+            continue
+        least[cells] = np.minimum(least[cells], table)
+        greatest[cells] = np.maximum(greatest[cells], table)
+    return least, greatest
+
+
+def _of_block(
+    system: CountSystem, block: Block, reached: tuple[IntArray, IntArray], is_informed: bool, exact_block_cells: int
+) -> list[FeasibleInterval]:
     """Both ends per cell; tables found for one cell serve the others, so most ends cost no programme of their own."""
-    least, greatest = block.truth.copy(), block.truth.copy()
+    least, greatest = reached[0][block.cells], reached[1][block.cells]
     outer_low, outer_high = propagate(block)
     need = np.minimum(system.need[block.cells], 1) if is_informed else system.need[block.cells]
     is_small = len(block.cells) <= exact_block_cells

@@ -10,7 +10,7 @@ ones hid for free. At the end, rows that turned out not to be needed are shown a
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,7 @@ class SuppressionPattern:
     hidden_rows: BoolArray
     primary_rows: BoolArray
     unprotectable: tuple[int, ...]
+    certificates: tuple[Mapping[int, int], ...] = ()
 
     @property
     def secondary_rows(self) -> BoolArray:
@@ -68,7 +69,12 @@ def choose_suppression(
     if informed_width > 0:
         search.protect_all(is_informed=True, width=informed_width)
     search.clean(informed_width)
-    return SuppressionPattern(search.hidden_rows, primary_rows.copy(), tuple(sorted(search.hopeless[False])))
+    return SuppressionPattern(
+        search.hidden_rows,
+        primary_rows.copy(),
+        tuple(sorted(search.hopeless[False])),
+        tuple(search.tables.change_of.values()),
+    )
 
 
 class _Search:
@@ -92,8 +98,7 @@ class _Search:
             self.cost = np.where(hints, self.cost * discount, self.cost)
         self.fixed = system.never_hidden()
         self.hopeless: dict[bool, set[int]] = {False: set(ignore), True: set(ignore)}
-        self.least = {False: system.truth.copy(), True: system.truth.copy()}
-        self.greatest = {False: system.truth.copy(), True: system.truth.copy()}
+        self.tables = _Tables()
         self.by_cell = system.equations.tocsc()
         self.rows_of = system.revealed_by
         self.open_cost = self._open_cost()
@@ -115,13 +120,10 @@ class _Search:
             if cell in self.hopeless[is_informed] or self.fixed[cell]:
                 self.hopeless[is_informed].add(cell)
                 continue
-            if self._reached(cell, is_informed) >= need:
+            if self.tables.reach(cell, is_informed) >= need:
                 continue
             if not self._protect(cell, need, is_informed):
                 self.hopeless[is_informed].add(cell)
-
-    def _reached(self, cell: int, is_informed: bool) -> int:
-        return int(self.greatest[is_informed][cell] - self.least[is_informed][cell])
 
     def _protect(self, cell: int, need: int, is_informed: bool) -> bool:
         truth = int(self.system.truth[cell])
@@ -157,13 +159,8 @@ class _Search:
         for sense in (-1, 1):
             table = block.solve(position, sense)
             if table is not None:
-                self._note(local, table, False)
-        return self._reached(cell, False) >= need
-
-    def _note(self, cells: IntArray, table: IntArray, is_informed: bool) -> None:
-        for kind in (False, True) if is_informed else (False,):
-            self.least[kind][cells] = np.minimum(self.least[kind][cells], table)
-            self.greatest[kind][cells] = np.maximum(self.greatest[kind][cells], table)
+                self.tables.add(local, table - self.system.truth[local], False)
+        return self.tables.reach(cell, False) >= need
 
     def _neighbourhood(self, cell: int, size: int, within: BoolArray | None = None) -> IntArray:
         """The cells nearest to the target, counting what it would cost to hide the cells on the way; sorted."""
@@ -220,7 +217,7 @@ class _Search:
         if change is None:
             return False
         moved = local[change != 0]
-        self._note(local, system.truth[local] + change, is_informed)
+        self.tables.add(local, change, is_informed)
         newly = np.unique(self.rows_of[moved].indices)
         newly = newly[~self.hidden_rows[newly]]
         if len(newly):
@@ -328,12 +325,12 @@ class _Search:
             weight = (cost + 1e-4) / (np.abs(change) + 0.1)
         return best
 
-    # -- cleaning
-    # ---------------------------------------------------------------------------------------------------------------
+    # -- cleaning ------------------------------------------------------------------------------------------------
 
     def clean(self, informed_width: int) -> None:
-        """Secondary rows that no demand needs are shown again, dearest first; blocks too large to re-check are
-        left as they are.
+        """Secondary rows that no demand needs are shown again, dearest first.
+
+        Blocks too large to re-check are left as they are.
         """
         system = self.system
         candidates = np.flatnonzero(self.hidden_rows & ~self.primary_rows)
@@ -353,34 +350,88 @@ class _Search:
                 continue
             trial = self.hidden_rows.copy()
             trial[row] = False
-            if self._still_protected(trial, np.unique(np.concatenate(area)), informed_width):
+            shown = [int(cell) for cell in cells if not system.known[cell]]
+            if self._still_protected(trial, shown, np.unique(np.concatenate(area)), informed_width):
                 self.hidden_rows = trial
+                self.tables.forget(self.tables.moving(shown))
 
-    def _still_protected(self, hidden_rows: BoolArray, area: IntArray, informed_width: int) -> bool:
+    def _still_protected(self, hidden_rows: BoolArray, shown: list[int], area: IntArray, informed_width: int) -> bool:
+        """True when every demand in the area holds with these cells shown; only demands that leaned on them are solved anew."""
         system = self.system
+        lost = self.tables.moving(shown)
+        shaken = sorted({cell for table in lost for cell in self.tables.change_of[table] if system.need[cell] > 0})
+        leaning: list[tuple[int, bool, int]] = []
+        for is_informed, width in ((False, None), (True, informed_width)):
+            for cell in shaken:
+                need = int(system.need[cell]) if width is None else width
+                if cell not in self.hopeless[is_informed] and self.tables.reach(cell, is_informed, lost) < need:
+                    leaning.append((cell, is_informed, need))
+        if not leaning:
+            return True
+        if any(system.need[cell] > 0 for cell in shown):
+            return False
         hidden = system.hidden_cells(hidden_rows)
         here = np.zeros(system.cell_count, dtype=bool)
         here[area] = True
-        exposed = here & ~hidden & (system.need > 0)
-        if any(int(cell) not in self.hopeless[False] for cell in np.flatnonzero(exposed)):
-            return False
         for cells in system.components(hidden & here):
-            for is_informed, width in ((False, None), (True, informed_width)):
-                hopeless = self.hopeless[is_informed]
-                demanded = [i for i, cell in enumerate(cells) if system.need[cell] > 0 and int(cell) not in hopeless]
-                if not demanded or width == 0:
+            members = set(cells.tolist())
+            blocks = {kind: block_of(system, cells, is_informed=kind) for kind in (False, True)}
+            for cell, is_informed, need in leaning:
+                if cell not in members:
                     continue
-                block = block_of(system, cells, is_informed=is_informed)
-                least, greatest = block.truth.copy(), block.truth.copy()
-                for position in demanded:
-                    need = int(system.need[cells[position]]) if width is None else width
-                    for sense in (-1, 1):
-                        if greatest[position] - least[position] >= need:
-                            break
-                        table = block.solve(position, sense)
-                        if table is not None:
-                            np.minimum(least, table, out=least)
-                            np.maximum(greatest, table, out=greatest)
-                    if greatest[position] - least[position] < need:
-                        return False
+                position = int(np.searchsorted(cells, cell))
+                for sense in (-1, 1):
+                    if self.tables.reach(cell, is_informed, lost) >= need:
+                        break
+                    table = blocks[is_informed].solve(position, sense)
+                    if table is not None:
+                        self.tables.add(cells, table - system.truth[cells], is_informed)
+                if self.tables.reach(cell, is_informed, lost) < need:
+                    return False
         return True
+
+
+class _Tables:
+    """Other whole-number tables that agree with everything public, kept as changes against the truth.
+
+    Each is a proof for all the cells that it moves at once. A table stays a proof as long as every cell that it moves is hidden.
+    """
+
+    def __init__(self) -> None:
+        self.change_of: dict[int, dict[int, int]] = {}
+        self.by_cell: dict[int, dict[int, int]] = {}
+        self.informed: set[int] = set()
+        self._next = 0
+
+    def add(self, cells: IntArray, change: IntArray, is_informed: bool) -> None:
+        """One more table; an informed one also respects what the statuses tell."""
+        moved = np.flatnonzero(change)
+        if not len(moved):
+            return
+        number = self._next
+        self._next += 1
+        self.change_of[number] = dict(zip(cells[moved].tolist(), change[moved].tolist(), strict=True))
+        for cell, value in self.change_of[number].items():
+            self.by_cell.setdefault(cell, {})[number] = value
+        if is_informed:
+            self.informed.add(number)
+
+    def reach(self, cell: int, is_informed: bool, without: set[int] | frozenset[int] = frozenset()) -> int:
+        """How far apart the values of this cell lie in the tables, the truth included."""
+        least = greatest = 0
+        for number, value in self.by_cell.get(cell, {}).items():
+            if number in without or (is_informed and number not in self.informed):
+                continue
+            least, greatest = min(least, value), max(greatest, value)
+        return greatest - least
+
+    def moving(self, cells: Iterable[int]) -> set[int]:
+        """Tables that move one of these cells."""
+        return {number for cell in cells for number in self.by_cell.get(cell, {})}
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Drops tables that are proofs no longer."""
+        for number in list(numbers):
+            for cell in self.change_of.pop(number):
+                del self.by_cell[cell][number]
+            self.informed.discard(number)

@@ -16,6 +16,7 @@ import polars as pl
 
 from methods.disclosure import (
     CountSystem,
+    SuppressionPattern,
     SystemBuilder,
     choose_suppression,
     feasible_intervals,
@@ -144,7 +145,7 @@ def protect(
         hint_discount=policy.weights.stability_discount,
         informed_width=policy.protection.informed_width,
     )
-    audit = _audit(ledger_of_counts, system, pattern.hidden_rows, policy)
+    audit = _audit(ledger_of_counts, system, pattern, policy)
     marked = _mark(frame, ledger_of_counts, pattern.hidden_rows, primary)
     return Protected(_TOKEN, marked, audit, policy.version, ledger_of_counts.findings)
 
@@ -527,16 +528,19 @@ _AUDIT_SCHEMA: Final = {
 }
 
 
-def _audit(counts: _Counts, system: CountSystem, hidden_rows: Any, policy: DisclosurePolicy) -> pl.DataFrame:
+def _audit(counts: _Counts, system: CountSystem, pattern: SuppressionPattern, policy: DisclosurePolicy) -> pl.DataFrame:
     """The interval of each hidden count, recomputed from the equations alone.
 
     *Raises* `DisclosureFailure` unless each interval is wide enough or was already too narrow before this release
     said anything.
     """
-    found = feasible_intervals(system, hidden_rows)
+    hidden_rows = pattern.hidden_rows
+    found = feasible_intervals(system, hidden_rows, certificates=pattern.certificates)
     informed = {
         interval.cell: interval.width
-        for interval in feasible_intervals(system, hidden_rows, is_informed=True, only_demanded=True)
+        for interval in feasible_intervals(
+            system, hidden_rows, is_informed=True, only_demanded=True, certificates=pattern.certificates
+        )
     }
     hidden = {interval.cell for interval in found}
     silent: dict[int, int | None] | None = None
