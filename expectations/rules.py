@@ -78,14 +78,19 @@ class Rule:
     """Column -> SQL expression that turns one sound row into one this rule objects to: the proof that it can fail."""
 
     @property
+    def full_code(self) -> str:
+        """The rule's code among all suites: `core.data_value.key_is_unique`."""
+        return f"{self.table}.{self.code}"
+
+    @property
     def is_blocking(self) -> bool:
-        """True when a failure keeps the whole table from being loaded."""
-        return self.severity == "critical" and self.level == "table"
+        """True when a failure keeps the whole table from being loaded. Only staging rows can be set aside one by one."""
+        return self.severity == "critical" and (self.level == "table" or not self.table.startswith("staging."))
 
     def described(self) -> CheckDescription:
         """The rule as the clock shows it."""
         return CheckDescription(
-            rule_code=self.code,
+            rule_code=self.full_code,
             table=self.table,
             description=f"{self.description} {self.why}".strip(),
             severity=self.severity,

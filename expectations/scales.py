@@ -219,7 +219,7 @@ def _outcome(
         else:
             count = 1
     return RuleOutcome(
-        rule_code=rule.code,
+        rule_code=rule.full_code,
         table=rule.table,
         level=rule.level,
         severity=rule.severity,

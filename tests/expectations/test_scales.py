@@ -69,8 +69,8 @@ def connection() -> Any:
 def weigh(connection: Any, *beliefs: dict[str, Any], scope: dict[str, str] | None = None) -> dict[str, RuleOutcome]:
     rules = rules_for(VISIT, book(*beliefs))
     outcomes = weigh_rules(connection, VISIT, rules, WeighingContext(AT, scope or {}))
-    assert [outcome.rule_code for outcome in outcomes] == [rule.code for rule in rules]
-    return {outcome.rule_code: outcome for outcome in outcomes}
+    assert [outcome.rule_code for outcome in outcomes] == [f"staging.visit.{rule.code}" for rule in rules]
+    return {outcome.rule_code.removeprefix("staging.visit."): outcome for outcome in outcomes}
 
 
 def failing(outcomes: dict[str, RuleOutcome]) -> set[str]:
@@ -80,7 +80,7 @@ def failing(outcomes: dict[str, RuleOutcome]) -> set[str]:
 def test_the_scales_satisfy_the_protocol() -> None:
     scales: Scales = GreatExpectationsScales()
     names = [check.rule_code for check in scales.checks_for(VISIT)]
-    assert "columns_and_types" in names
+    assert "staging.visit.columns_and_types" in names
     assert len(names) == len(set(names))
 
 
