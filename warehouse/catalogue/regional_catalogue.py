@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from warehouse.catalogue.table_catalogue import CATALOGUE, CatalogueError, read_entry
+from warehouse.catalogue.table_catalogue import CATALOGUE, CatalogueError, load_codelist, read_entry
 
 PeriodType = Literal["year", "quarter", "month", "week"]
 Dimension = Literal[
@@ -262,8 +262,14 @@ def load_regional_catalogue(folder: Path | None = None) -> RegionalCatalogue:
     return RegionalCatalogue(
         tables=tuple(tables),
         frames=frames,
-        footnotes=read_entry(shared("footnotes.toml"), _Footnotes).footnote,
+        footnotes=(*read_entry(shared("footnotes.toml"), _Footnotes).footnote, *_caveats()),
         symbols=read_entry(shared("symbols.toml"), _Symbols).symbol,
+    )
+
+
+def _caveats() -> tuple[Footnote, ...]:
+    return tuple(
+        Footnote(code=code.code, text=Text(en=code.name_en, vi=code.name_vi)) for code in load_codelist("footnote")
     )
 
 

@@ -6,7 +6,7 @@ the release's observation frame. Does not belong here: choosing cells (`tables`)
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -48,7 +48,7 @@ OBSERVATION_SCHEMA: dict[str, pl.DataType] = {
     "method_code": pl.String(),
     "interval_code": pl.String(),
     "obs_status": pl.String(),
-    "obs_flags": pl.String(),
+    "obs_flags": pl.List(pl.String()),
     "coverage_share": pl.Float64(),
     "membership_version": pl.String(),
     "source_codes": pl.List(pl.String()),
@@ -91,13 +91,18 @@ class IndicatorCard:
     definition_en: str = ""
     definition_vi: str = ""
     numerator: str = ""
+    numerator_vi: str = ""
     denominator: str = ""
+    denominator_vi: str = ""
     method_code: str = ""
+    method_en: str = ""
+    method_vi: str = ""
     direction: str = "none"
     official_codes: tuple[str, ...] = ()
     definition_source: str = ""
     frameworks: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
+    caveats_vi: tuple[str, ...] = ()
     source_codes: tuple[str, ...] = ()
     is_experimental: bool = False
 
@@ -197,7 +202,6 @@ class ReleaseContent:
     regional: RegionalSet
     catalogue: ReleaseCatalogue
     context: ReleaseContext
-    earlier: tuple["EarlierRelease", ...] = field(default=())
 
     @property
     def has_practice_data(self) -> bool:
@@ -208,14 +212,6 @@ class ReleaseContent:
     def recorded_on(self) -> str:
         """Date of the release in ISO form."""
         return self.recorded_at.strftime("%Y-%m-%d")
-
-
-@dataclass(frozen=True)
-class EarlierRelease:
-    """An earlier release on the shelf: its id and the observations it published."""
-
-    release_id: str
-    observations: pl.DataFrame
 
 
 def flags_of(value: object) -> tuple[str, ...]:
@@ -245,8 +241,6 @@ def release_observations(frame: pl.DataFrame) -> pl.DataFrame:
     missing = [name for name in OBSERVATION_SCHEMA if name not in frame.columns]
     if missing:
         raise ValueError(f"protected frame lacks columns {missing}; see release.observation in the catalogue")
-    if not isinstance(frame.schema["obs_flags"], pl.String):
-        frame = frame.with_columns(pl.col("obs_flags").list.join(""))
     lists = [name for name, kind in OBSERVATION_SCHEMA.items() if isinstance(kind, pl.List)]
     shaped = frame.select(
         pl.col(name).list.drop_nulls().list.unique().list.sort().cast(kind)
@@ -257,10 +251,10 @@ def release_observations(frame: pl.DataFrame) -> pl.DataFrame:
     repeated = shaped.height - shaped.unique(subset=list(KEY_COLUMNS)).height
     if repeated:
         raise ValueError(f"protected frame repeats {repeated} observation keys")
-    is_hidden = pl.col("conf_status").is_in(["C", "D"]) | pl.col("obs_flags").fill_null("").str.contains(
-        "Q", literal=True
+    is_hidden = pl.col("conf_status").is_in(["C", "D"]).fill_null(False) | (pl.col("obs_status") == "Q").fill_null(
+        False
     )
-    is_hidden = is_hidden | (pl.col("obs_status") == "Q")
+    is_hidden = is_hidden | pl.col("obs_flags").list.contains("Q").fill_null(False)
     leaking = shaped.filter(is_hidden & pl.any_horizontal(pl.col(name).is_not_null() for name in NUMBER_COLUMNS))
     if leaking.height:
         raise ValueError(f"{leaking.height} suppressed cells still hold a number")

@@ -14,6 +14,7 @@ import polars as pl
 
 from warehouse.catalogue.regional_catalogue import Column, RegionalTable, RowEntry, Text
 from warehouse.publishing.content import (
+    KEY_COLUMNS,
     OBSERVATION_SCHEMA,
     IndicatorCard,
     ProtectedObservations,
@@ -85,6 +86,7 @@ COLUMN_SCHEMA: dict[str, pl.DataType] = {
     "period_code": pl.String(),
     "decimals": pl.Int32(),
     "has_interval": pl.Boolean(),
+    "footnote_marks": pl.String(),
 }
 """Columns of `release.regional_column`: one row per column of a table, with its group for two-level headings."""
 
@@ -97,8 +99,13 @@ FOOTNOTE_SCHEMA: dict[str, pl.DataType] = {
 }
 """Columns of `release.footnote`: one row per lettered note of a table."""
 
-_COVERED_BY_MARK = {"provisional"}
-"""Footnote codes whose meaning a status letter already carries; the letter is enough."""
+_COVERED_BY_MARK = frozenset(
+    {"period_open", "provisional_source", "bracketed_small_sample", "estimate_unreliable", REVISED_MARK, "revised"}
+)
+"""Footnote codes whose meaning the symbol key already gives: a status letter, or the brackets."""
+
+_TOO_UNRELIABLE = frozenset({"sample_too_small", "estimate_not_published"})
+"""Footnote codes of figures that exist and are not shown because they are too unreliable."""
 
 _MEMBERS = {"ASEAN10": ("10", "10"), "ASEAN11": ("11", "11")}
 
@@ -139,8 +146,18 @@ def regional_set(protected: ProtectedObservations, catalogue: ReleaseCatalogue) 
     return regional_set_of(release_observations(protected.frame), catalogue)
 
 
-def regional_set_of(observations: pl.DataFrame, catalogue: ReleaseCatalogue) -> RegionalSet:
-    """`regional_set` for observations already in release form."""
+def regional_set_of(
+    observations: pl.DataFrame, catalogue: ReleaseCatalogue, revised: pl.DataFrame | None = None
+) -> RegionalSet:
+    """`regional_set` for observations already in release form; `revised` holds the keys of figures to be marked `r`."""
+    if revised is not None and revised.height:
+        note = pl.concat_list("footnote_codes", pl.lit([REVISED_MARK]))
+        observations = pl.concat(
+            [
+                observations.join(revised, on=KEY_COLUMNS, how="anti"),
+                observations.join(revised, on=KEY_COLUMNS, how="semi").with_columns(footnote_codes=note),
+            ]
+        )
     cells: list[dict[str, Any]] = []
     columns: list[dict[str, Any]] = []
     footnotes: list[dict[str, Any]] = []
@@ -183,10 +200,19 @@ class _TableMaker:
         if self.table.rows.keep == "with_data":
             rows = [row for row in rows if any(_has_something(found[row.code, column.code]) for column in shown)]
         latest = {column.code: self._latest_period([found[row.code, column.code] for row in rows]) for column in shown}
+        standing = {
+            column.code: self._standing_codes([found[row.code, column.code] for row in rows]) for column in shown
+        }
+        column_marks = {
+            column.code: " ".join(
+                self.letters.mark(self.catalogue.regional.footnote(code)) for code in sorted(standing[column.code])
+            )
+            for column in shown
+        }
         for row_order, row in enumerate(rows, start=1):
             for column_order, column in enumerate(shown, start=1):
                 observation = found[row.code, column.code]
-                cell = self._cell(row, column, observation, latest[column.code])
+                cell = self._cell(row, column, observation, latest[column.code], standing[column.code])
                 cell |= {
                     "table_code": self.table.code,
                     "row_order": row_order,
@@ -199,7 +225,8 @@ class _TableMaker:
                 }
                 cells.append(cell)
         columns.extend(
-            self._column_row(order, column, latest[column.code]) for order, column in enumerate(shown, start=1)
+            self._column_row(order, column, latest[column.code]) | {"footnote_marks": column_marks[column.code]}
+            for order, column in enumerate(shown, start=1)
         )
         footnotes.extend(
             {"table_code": self.table.code, "footnote_order": order, "mark": mark, "text_en": en, "text_vi": vi}
@@ -369,14 +396,30 @@ class _TableMaker:
 
     # One cell
 
+    def _standing_codes(self, observations: Iterable[Observation | None]) -> frozenset[str]:
+        """Caveats that all figures of a column (at least two) carry: they stand once at its heading, not at each cell."""
+        carried = [
+            {str(code) for code in as_sequence(row["footnote_codes"])}
+            for row in observations
+            if row is not None and _has_something(row)
+        ]
+        if len(carried) < 2:
+            return frozenset()
+        return frozenset(set.intersection(*carried) - _COVERED_BY_MARK)
+
     def _cell(
-        self, row: RowEntry, column: _ShownColumn, observation: Observation | None, latest: str | None
+        self,
+        row: RowEntry,
+        column: _ShownColumn,
+        observation: Observation | None,
+        latest: str | None,
+        standing: frozenset[str],
     ) -> dict[str, Any]:
         if observation is None:
             observation = self._empty(row, column, latest)
         card = self._card(row, column.entry)
         decimals = self._decimals(row, column.entry)
-        marks = self._marks(observation, card, column, latest)
+        marks = self._marks(observation, card, column, latest, standing)
         return {
             **observation,
             "display_en": display_text(observation, decimals, column.entry.interval, "en"),
@@ -390,7 +433,7 @@ class _TableMaker:
         card = self._card(row, column.entry)
         only_rows = column.entry.only_rows
         excluded = bool({column.code, column.entry.code, indicator} & set(row.not_applicable))
-        excluded = excluded or bool(only_rows) and row.code not in only_rows
+        excluded = excluded or (bool(only_rows) and row.code not in only_rows)
         period = row.code if column.entry.period.rule == "row" else column.period_code or latest or "_Z"
         dimensions = dict.fromkeys(DIMENSIONS, "_T") | {"definition_version": card.definition_version if card else "1"}
         dimensions |= {**column.entry.where, **row.where}
@@ -404,7 +447,7 @@ class _TableMaker:
                 "period_type_code": None,
                 "unit_code": card.unit_code if card else None,
                 "obs_status": "M" if excluded else "O",
-                "obs_flags": "M" if excluded else "O",
+                "obs_flags": ["M" if excluded else "O"],
                 "conf_status": "F",
                 "source_codes": [],
                 "receipt_ids": [],
@@ -414,29 +457,28 @@ class _TableMaker:
         )
 
     def _marks(
-        self, observation: Observation, card: IndicatorCard | None, column: _ShownColumn, latest: str | None
+        self,
+        observation: Observation,
+        card: IndicatorCard | None,
+        column: _ShownColumn,
+        latest: str | None,
+        standing: frozenset[str],
     ) -> list[str]:
         """Status letters, then footnote letters, then the practice mark."""
         flags = flags_of(observation["obs_flags"]) or flags_of(observation["obs_status"])
         shown = _has_something(observation)
-        marks: list[str] = []
-        if observation["value"] is not None:
-            marks = [STATUS_MARKS[flag] for flag in flags if flag in STATUS_MARKS]
-            if card is not None and card.is_experimental:
-                marks.append("g")
+        marks = list(status_marks(observation, card))
         texts: list[Text] = []
         own_codes = [str(code) for code in as_sequence(observation["footnote_codes"])]
-        if REVISED_MARK in own_codes or "revised" in own_codes:
-            marks.append(REVISED_MARK)
         texts.extend(
             self.catalogue.regional.footnote(code)
             for code in own_codes
-            if code not in _COVERED_BY_MARK and code not in (REVISED_MARK, "revised")
+            if code not in _COVERED_BY_MARK and code not in standing
         )
         if "D" in flags and "definition_differs" not in own_codes:
             texts.append(self.catalogue.regional.footnote("definition_differs"))
         if (
-            observation["interval_code"] == "clopper_pearson"
+            str(observation["interval_code"]).startswith("clopper_pearson")
             and "clopper_pearson" not in own_codes
             and column.entry.interval
         ):
@@ -454,6 +496,25 @@ class _TableMaker:
         return list(dict.fromkeys(marks))
 
 
+def status_marks(observation: Observation, card: IndicatorCard | None) -> tuple[str, ...]:
+    """Small letters beside a figure: provisional, estimate, break, experimental, revised."""
+    if observation["value"] is None:
+        return ()
+    flags = flags_of(observation["obs_flags"]) or flags_of(observation["obs_status"])
+    marks = [STATUS_MARKS[flag] for flag in flags if flag in STATUS_MARKS]
+    if card is not None and card.is_experimental:
+        marks.append("g")
+    if {REVISED_MARK, "revised"} & {str(code) for code in as_sequence(observation["footnote_codes"])}:
+        marks.append(REVISED_MARK)
+    return tuple(dict.fromkeys(marks))
+
+
+def cell_marks(observation: Observation, card: IndicatorCard | None) -> tuple[str, ...]:
+    """Status letters and the practice mark: what a figure carries outside any table's lettered footnotes."""
+    practice = (PRACTICE_MARK,) if _has_something(observation) and observation["is_practice"] else ()
+    return status_marks(observation, card) + practice
+
+
 def display_text(observation: Observation, decimals: int, with_interval: bool, language: str) -> str:
     """What stands in the cell: the number with its interval, or the symbol of why there is none."""
     flags = flags_of(observation["obs_flags"]) or flags_of(observation["obs_status"])
@@ -463,7 +524,8 @@ def display_text(observation: Observation, decimals: int, with_interval: bool, l
     if value is None:
         if "M" in flags:
             return NOT_APPLICABLE
-        return UNRELIABLE if {"U", "N"} & set(flags) else MISSING
+        codes = {str(code) for code in as_sequence(observation["footnote_codes"])}
+        return UNRELIABLE if {"U", "N"} & set(flags) or codes & _TOO_UNRELIABLE else MISSING
     text = value_text(value, decimals, language)
     lower, upper = observation["lower"], observation["upper"]
     if with_interval and lower is not None and upper is not None:

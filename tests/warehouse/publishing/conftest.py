@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from warehouse.catalogue.regional_catalogue import load_regional_catalogue
+from warehouse.publishing import protection
 from warehouse.publishing.content import (
     OBSERVATION_SCHEMA,
     Area,
@@ -28,7 +29,11 @@ UNITS = {
 }
 
 CARDS = {
-    "LM01": ("Outflow of contract workers (deployments)", "Số lao động đi làm việc ở nước ngoài theo hợp đồng", "persons"),
+    "LM01": (
+        "Outflow of contract workers (deployments)",
+        "Số lao động đi làm việc ở nước ngoài theo hợp đồng",
+        "persons",
+    ),
     "LM02": ("Female share of deployments", "Tỷ lệ nữ trong số lao động xuất cảnh", "percent"),
     "LM03": ("Destination share of deployments", "Tỷ trọng thị trường", "percent"),
     "LM04": ("Annual deployment plan achievement", "Thực hiện kế hoạch năm", "percent"),
@@ -75,7 +80,7 @@ def observation(indicator: str, area: str, period: str, value: float | None, **m
         "unit_code": CARDS[indicator][2],
         "method_code": "count",
         "obs_status": "A" if value is not None else "O",
-        "obs_flags": "A" if value is not None else "O",
+        "obs_flags": ["A"] if value is not None else ["O"],
         "source_codes": ["dolab"],
         "receipt_ids": ["r1"],
         "footnote_codes": [],
@@ -98,9 +103,13 @@ def _labour() -> list[dict[str, Any]]:
     women = {"JPN": 34523, "TWN": 18430, "KOR": 1073, "CHN": 2, "HKG": 0, "SGP": 0, "_T": 55804}
     rows = []
     for period, value in totals.items():
-        status = {"obs_status": "P", "obs_flags": "P", "footnote_codes": ["provisional"]} if period == "2025" else {}
+        status = (
+            {"obs_status": "P", "obs_flags": ["P"], "footnote_codes": ["provisional_source"]}
+            if period == "2025"
+            else {}
+        )
         if period in ("2020", "2021"):
-            status = {"footnote_codes": ["unverified"]}
+            status = {"footnote_codes": ["unverified_source"]}
         rows.append(observation("LM01", "VNM", period, value, **status))
         for destination, number in by_destination.get(period, {}).items():
             rows.append(observation("LM01", "VNM", period, number, destination_code=destination, **status))
@@ -119,19 +128,19 @@ def _labour() -> list[dict[str, Any]]:
 
 def _referral() -> list[dict[str, Any]]:
     practice = {"is_practice": True, "source_codes": ["dhis2_vnm"], "receipt_ids": ["r2"]}
-    hidden = {"obs_status": "Q", "obs_flags": "Q", "conf_status": "C", **practice}
+    hidden = {"obs_status": "Q", "obs_flags": ["Q"], "conf_status": "C", **practice}
     return [
-        observation("TB01", "VNM", "2023", 182, lower=116, upper=263, obs_status="E", obs_flags="E"),
-        observation("TB01", "KHM", "2023", 335, lower=218, upper=478, obs_status="E", obs_flags="E"),
+        observation("TB01", "VNM", "2023", 182, lower=116, upper=263, obs_status="E", obs_flags=["E"]),
+        observation("TB01", "KHM", "2023", 335, lower=218, upper=478, obs_status="E", obs_flags=["E"]),
         observation("TB02", "VNM", "2026", 98.4, lower=96.24, upper=100.61, **practice),
         observation("TB10", "VNM", "2025", 112, **practice),
-        observation("TB10", "VNM", "2026", 141, obs_status="P", obs_flags="P", **practice),
+        observation("TB10", "VNM", "2026", 141, obs_status="P", obs_flags=["P"], **practice),
         observation("TB10", "KHM", "2025", 64, **practice),
-        observation("TB10", "KHM", "2026", 71, obs_status="P", obs_flags="P", **practice),
+        observation("TB10", "KHM", "2026", 71, obs_status="P", obs_flags=["P"], **practice),
         observation("TB10", "VN34-91", "2026", None, **hidden),
         observation("TB10", "VN34-80", "2026", None, **(hidden | {"conf_status": "D"})),
-        observation("TB11", "VNM", "2026", 71.25, lower=63.4, upper=78.01, n=141, interval_code="wilson", **practice),
-        observation("TB11", "KHM", "2026", 66.1, lower=53.2, upper=77.0, n=31, interval_code="clopper_pearson", **practice),
+        observation("TB11", "VNM", "2026", 71.25, lower=63.4, upper=78.01, n=141, interval_code="wilson95", **practice),
+        observation("TB11", "KHM", "2026", 66.1, lower=53.2, upper=77.0, n=31, interval_code="clopper_pearson95", **practice),
         observation("TB12", "VNM", "2026", 9, lower=7, upper=12, **practice),
         observation("TB12", "KHM", "2025", 11, lower=8, upper=15, **practice),
     ]  # fmt: skip
@@ -152,10 +161,10 @@ def _survey() -> list[dict[str, Any]]:
         observation("UH04", "VNM", "2025", 91.3, lower=86.5, upper=94.6, n=600, destination_code="JPN", **common),
         observation(
             "UH04", "VNM", "2025", 40.0, lower=25.1, upper=57.0, n=41, destination_code="THA",
-            **(common | {"obs_status": "U", "obs_flags": "U"}),
+            **(common | {"obs_status": "U", "obs_flags": ["U"]}),
         ),
         observation("UH06", "VNM", "2025", 33.33, lower=28.0, upper=39.1, n=700, **common),
-        observation("UH06", "VNM", "2025", None, destination_code="THA", **(common | {"obs_status": "O", "obs_flags": "UO"})),
+        observation("UH06", "VNM", "2025", None, destination_code="THA", **(common | {"obs_status": "O", "obs_flags": ["U", "O"]})),
     ]  # fmt: skip
 
 
@@ -164,12 +173,23 @@ def _asean() -> list[dict[str, Any]]:
         "BRN": 24.1, "KHM": 0.46, "IDN": 0.13, "LAO": 0.66, "MYS": 10.7, "MMR": 0.14, "PHL": 0.2, "SGP": 48.7,
         "THA": 4.4, "TLS": 0.6, "VNM": 0.31,
     }  # fmt: skip
-    coverage = {"BRN": 78, "KHM": 58, "IDN": 55, "LAO": 52, "MYS": 76, "MMR": 52, "PHL": 58, "SGP": 89, "THA": 82, "VNM": 68}
+    coverage = {
+        "BRN": 78,
+        "KHM": 58,
+        "IDN": 55,
+        "LAO": 52,
+        "MYS": 76,
+        "MMR": 52,
+        "PHL": 58,
+        "SGP": 89,
+        "THA": 82,
+        "VNM": 68,
+    }
     who = {"source_codes": ["who"], "receipt_ids": ["r3"]}
     rows = [observation("MG09", area, "2024", value, **who) for area, value in migrants.items()]
     rows += [observation("UH01", area, "2021", value, **who) for area, value in coverage.items()]
     rows.append(observation("UH01", "TLS", "2019", 51.6, **who))
-    estimate = {"obs_status": "E", "obs_flags": "E", **who}
+    estimate = {"obs_status": "E", "obs_flags": ["E"], **who}
     rows.append(
         observation("MG09", "ASEAN", "2024", 1.74, coverage_share=1.0, membership_version="ASEAN11", **estimate)
     )
@@ -177,7 +197,17 @@ def _asean() -> list[dict[str, Any]]:
         observation("UH01", "ASEAN", "2021", None, coverage_share=0.41, membership_version="ASEAN10",
                     **(who | {"footnote_codes": ["coverage_low"]}))
     )  # fmt: skip
-    for area, value in {"BRN": 57, "IDN": 387, "LAO": 132, "MYS": 113, "MMR": 558, "PHL": 643, "SGP": 41, "THA": 157, "TLS": 498}.items():
+    for area, value in {
+        "BRN": 57,
+        "IDN": 387,
+        "LAO": 132,
+        "MYS": 113,
+        "MMR": 558,
+        "PHL": 643,
+        "SGP": 41,
+        "THA": 157,
+        "TLS": 498,
+    }.items():
         rows.append(observation("TB01", area, "2023", value, lower=value * 0.64, upper=value * 1.41, **estimate))
     rows.append(observation("HV01", "KHM", "2023", 0.06, lower=0.05, upper=0.08, **estimate))
     rows.append(observation("HV01", "BRN", "2023", 0.001, **estimate))
@@ -189,19 +219,21 @@ def world_rows() -> list[dict[str, Any]]:
     return [*_labour(), *_referral(), *_survey(), *_asean()]
 
 
-@dataclasses.dataclass(frozen=True)
-class HandMadeProtection:
-    """Stands where `protect()` stands in the pipeline: the world below is written with its suppressed cells already empty."""
-
-    frame: pl.DataFrame
-    audit: pl.DataFrame
-    policy_version: str = "test-1"
-
-
-def protected_of(rows: list[dict[str, Any]]) -> HandMadeProtection:
-    """The rows as a protected set."""
+def protected_of(rows: list[dict[str, Any]]) -> protection.Protected:
+    """The rows as a protected set. They are written with their suppressed cells already empty, so the lock is opened by hand:
+    these tests are about what the writers do with a protected set, not about protection."""
     frame = pl.DataFrame(rows, schema=OBSERVATION_SCHEMA)
-    return HandMadeProtection(frame=frame, audit=pl.DataFrame({"indicator_code": ["TB10"], "width": [9.0]}))
+    audit = pl.DataFrame(
+        {
+            "indicator_code": ["TB10"],
+            "count_role": ["value"],
+            "lower": [0],
+            "upper": [9],
+            "width": [9],
+            "required_width": [5],
+        }
+    )
+    return protection.Protected(protection._TOKEN, frame, audit, "test-1", {})
 
 
 @pytest.fixture
@@ -266,3 +298,21 @@ def context() -> ReleaseContext:
             Receipt("r2", "dhis2_vnm", "b" * 64, "https://dhis2.example/api", "2026-11-22T21:59:00Z"),
         ),
     )
+
+
+@pytest.fixture
+def make_release(tmp_path, catalogue, context):
+    """Publishes rows on a shelf: `make_release(rows)`; later calls are later releases on the same shelf."""
+    from datetime import timedelta
+
+    from warehouse.publishing.release import build_release
+
+    made = []
+
+    def publish(rows: list[dict[str, Any]], shelf=tmp_path / "shelf", catalogue=catalogue):
+        later = dataclasses.replace(context, recorded_at=context.recorded_at + timedelta(days=7 * len(made)))
+        result = build_release(protected_of(rows), catalogue, later, shelf)
+        made.append(result)
+        return result
+
+    return publish

@@ -1,0 +1,339 @@
+"""A release on the shelf: one frozen set of figures becomes numbered files that readers see whole or not at all.
+
+Belongs here: freezing, deciding whether there is anything new, writing aside, moving into place, the manifest, and what is
+asked of the shelf afterwards (list, verify, withdraw). Does not belong here: protection (`protection`), the look of any
+file (the writers).
+
+The shelf holds `<id>/` per release and `current`, a link that moves last. A crash at any moment leaves the old release
+current; the next call removes what the crashed one left.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from warehouse.publishing.analyst_database import write_analyst_database
+from warehouse.publishing.content import (
+    KEY_COLUMNS,
+    RegionalSet,
+    ReleaseCatalogue,
+    ReleaseContent,
+    ReleaseContext,
+    content_hash,
+    release_observations,
+)
+from warehouse.publishing.flat_files import write_flat_files
+from warehouse.publishing.history import merge_release, revised_keys
+from warehouse.publishing.pages.site import write_pages
+from warehouse.publishing.protection import Protected
+from warehouse.publishing.sdmx_files import write_sdmx
+from warehouse.publishing.tables import regional_set_of
+from warehouse.publishing.workbook import write_workbook
+
+MANIFEST = "manifest.json"
+TOMBSTONE = "WITHDRAWN.json"
+
+_PUBLIC_AUDIT = (*KEY_COLUMNS, "count_role", "conf_status", "width", "required_width")
+"""Columns of the disclosure audit that may leave: how wide the interval is, never where it lies."""
+
+
+class ShelfError(Exception):
+    """The shelf is not as this module left it; the message names the file and what to do."""
+
+    def __init__(self, message: str, *, file: str) -> None:
+        super().__init__(message)
+        self.file = file
+
+
+@dataclass(frozen=True)
+class ReleaseResult:
+    """What came of a request to release: the current release, whether it is new, and what was left out of the tables."""
+
+    release_id: str
+    folder: Path
+    is_new: bool
+    content: ReleaseContent | None
+    problems: tuple[str, ...] = ()
+    cells_new: int = 0
+    cells_revised: int = 0
+    cells_hidden: int = 0
+    file_count: int = 0
+
+
+def build_release(
+    protected: Protected, catalogue: ReleaseCatalogue, context: ReleaseContext, shelf: Path
+) -> ReleaseResult:
+    """`shelf/current` shows the protected figures. Nothing is written when it already does.
+
+    Raises TypeError for figures that did not go through `protect()`.
+    """
+    if not isinstance(protected, Protected):
+        raise TypeError("a release is made from a Protected set; call protect() on the observations first")
+    shelf.mkdir(parents=True, exist_ok=True)
+    _clear_remains(shelf)
+    observations = release_observations(protected.frame)
+    plain = regional_set_of(observations, catalogue)
+    fingerprint = content_hash(observations, plain)
+    last = current_release(shelf)
+    if last is not None and read_manifest(last)["content_hash"] == fingerprint:
+        return ReleaseResult(last.name, last, False, None, plain.problems)
+
+    before = pl.read_parquet(last / "data" / "observation.parquet") if last is not None else None
+    revised = revised_keys(before, observations, KEY_COLUMNS) if before is not None else None
+    content = ReleaseContent(
+        release_id=context.release_id,
+        recorded_at=context.recorded_at,
+        observations=observations,
+        audit=protected.audit.select(name for name in _PUBLIC_AUDIT if name in protected.audit.columns),
+        policy_version=protected.policy_version,
+        regional=regional_set_of(observations, catalogue, revised),
+        catalogue=catalogue,
+        context=context,
+    )
+    folder = shelf / content.release_id
+    if folder.exists():
+        raise ShelfError(
+            f"{folder.name} is already on the shelf; a release is never overwritten. Use a later instant.",
+            file=folder.name,
+        )
+    building = shelf / f".building-{content.release_id}"
+    write_release_files(content, fingerprint, building, last)
+    _sync_tree(building)
+    os.rename(building, folder)
+    _sync_folder(shelf)
+    _point_current(shelf, folder.name)
+    files = read_manifest(folder)["files"]
+    return ReleaseResult(
+        release_id=folder.name,
+        folder=folder,
+        is_new=True,
+        content=content,
+        problems=content.regional.problems,
+        cells_new=observations.height
+        if before is None
+        else observations.join(before, on=KEY_COLUMNS, how="anti").height,
+        cells_revised=0 if revised is None else revised.height,
+        cells_hidden=observations.filter(pl.col("conf_status").is_in(["C", "D"])).height,
+        file_count=len(files),
+    )
+
+
+def write_release_files(content: ReleaseContent, fingerprint: str, folder: Path, last: Path | None) -> None:
+    """`folder` holds every file of the release and its manifest. Same content and same last release: same files."""
+    folder.mkdir()
+    observation_versions, cell_versions, releases = _versions(content, last)
+    write_flat_files(content, folder / "data")
+    history = folder / "data" / "history"
+    history.mkdir()
+    observation_versions.write_parquet(history / "observation_version.parquet", compression="zstd")
+    cell_versions.write_parquet(history / "regional_cell_version.parquet", compression="zstd")
+    releases.write_parquet(history / "release.parquet", compression="zstd")
+    write_sdmx(content, folder / "sdmx")
+    write_workbook(content, folder / "mhwg-tables.xlsx")
+    rows_hash = write_analyst_database(content, observation_versions, cell_versions, releases, folder / "mhwg.duckdb")
+    write_pages(content, observation_versions, folder)
+    _write_manifest(content, fingerprint, rows_hash, folder)
+
+
+def _versions(content: ReleaseContent, last: Path | None) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    def earlier(name: str) -> pl.DataFrame | None:
+        return pl.read_parquet(last / "data" / "history" / f"{name}.parquet") if last is not None else None
+
+    observation_versions = merge_release(
+        earlier("observation_version"), content.observations, KEY_COLUMNS, content.recorded_at
+    )
+    cell_versions = merge_release(
+        earlier("regional_cell_version"),
+        content.regional.cells,
+        ("table_code", "row_order", "column_order", "row_code", "column_code"),
+        content.recorded_at,
+    )
+    row = pl.DataFrame(
+        {
+            "release_id": [content.release_id],
+            "recorded_at": [content.recorded_at],
+            "catalogue_version": [content.catalogue.version],
+            "policy_version": [content.policy_version],
+            "code_version": [content.context.code_version],
+            "has_practice_data": [content.has_practice_data],
+            "licence": [content.context.licence],
+        },
+        schema_overrides={"recorded_at": pl.Datetime("us")},
+    )
+    releases = earlier("release")
+    return observation_versions, cell_versions, row if releases is None else pl.concat([releases, row])
+
+
+def _write_manifest(content: ReleaseContent, fingerprint: str, rows_hash: str, folder: Path) -> None:
+    files = [
+        {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": _sha256(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+    used = set(content.observations["receipt_ids"].explode().drop_nulls())
+    manifest: dict[str, Any] = {
+        "release_id": content.release_id,
+        "recorded_at": f"{content.recorded_at:%Y-%m-%dT%H:%M:%S}Z",
+        "content_hash": fingerprint,
+        "rows_hash": {"mhwg.duckdb": rows_hash},
+        "versions": {
+            "code": content.context.code_version,
+            "catalogue": content.catalogue.version,
+            "policy": content.policy_version,
+        },
+        "has_practice_data": content.has_practice_data,
+        "counts": {
+            "observations": content.observations.height,
+            "suppressed": content.observations.filter(pl.col("conf_status").is_in(["C", "D"])).height,
+            "regional_cells": content.regional.cells.height,
+            "regional_tables": len(content.catalogue.regional.tables),
+        },
+        "problems": list(content.regional.problems),
+        "receipts": [
+            {"receipt_id": r.receipt_id, "source_code": r.source_code, "sha256": r.sha256, "locator": r.locator}
+            for r in sorted(content.context.receipts, key=lambda receipt: receipt.receipt_id)
+            if r.receipt_id in used
+        ],
+        "files": files,
+    }
+    text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
+
+
+# The shelf
+
+
+def current_release(shelf: Path) -> Path | None:
+    """Folder of the current release, or None when nothing was ever released."""
+    link = shelf / "current"
+    if not link.is_symlink():
+        return None
+    folder = shelf / os.readlink(link)
+    if not (folder / MANIFEST).exists():
+        raise ShelfError(
+            f"current points to {folder.name}, which has no manifest. Point it to a whole release.", file="current"
+        )
+    return folder
+
+
+def releases_on(shelf: Path) -> tuple[Path, ...]:
+    """Folders of all releases, oldest first, withdrawn ones included."""
+    if not shelf.exists():
+        return ()
+    return tuple(sorted(p for p in shelf.iterdir() if p.is_dir() and not p.is_symlink() and not p.name.startswith(".")))
+
+
+def published_frames(shelf: Path) -> list[pl.DataFrame]:
+    """The observations of every release still on the shelf, oldest first: what `protect()` must audit against."""
+    files = [folder / "data" / "observation.parquet" for folder in releases_on(shelf)]
+    return [pl.read_parquet(path) for path in files if path.exists()]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a release. Raises ShelfError when it is missing or not JSON."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as fault:
+        raise ShelfError(f"{folder.name}: manifest cannot be read ({fault}).", file=MANIFEST) from fault
+    return manifest
+
+
+def verify_release(folder: Path) -> tuple[str, ...]:
+    """What differs between a release and its manifest: missing, changed and unlisted files. Empty when all is well."""
+    listed = {entry["path"]: entry["sha256"] for entry in read_manifest(folder)["files"]}
+    present = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    present.pop(MANIFEST, None)
+    faults = [f"missing: {name}" for name in listed if name not in present]
+    faults += [f"not in the manifest: {name}" for name in present if name not in listed]
+    faults += [f"changed: {name}" for name, path in present.items() if name in listed and _sha256(path) != listed[name]]
+    return tuple(faults)
+
+
+def withdraw_release(shelf: Path, release_id: str, reason: str, withdrawn_at: datetime) -> None:
+    """The release's files are gone and a tombstone says why; readers of the link see the newest release that is left.
+
+    The history that later releases carry still shows what it had published: withdrawal is a public fact, not a secret.
+    """
+    folder = shelf / release_id
+    manifest = read_manifest(folder)
+    left = [p for p in releases_on(shelf) if p != folder and (p / MANIFEST).exists()]
+    if not left:
+        raise ShelfError(f"{release_id} is the only release; publish another before withdrawing it.", file=release_id)
+    if current_release(shelf) == folder:
+        _point_current(shelf, left[-1].name)
+    tombstone = {
+        "release_id": release_id,
+        "recorded_at": manifest["recorded_at"],
+        "content_hash": manifest["content_hash"],
+        "withdrawn_at": f"{withdrawn_at:%Y-%m-%dT%H:%M:%S}Z",
+        "reason": reason,
+    }
+    aside = shelf / f".withdrawn-{release_id}"
+    aside.mkdir()
+    (aside / TOMBSTONE).write_text(json.dumps(tombstone, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    _sync_tree(aside)
+    grave = shelf / f".grave-{release_id}"
+    os.rename(folder, grave)
+    os.rename(aside, folder)
+    _sync_folder(shelf)
+    shutil.rmtree(grave)
+
+
+def _clear_remains(shelf: Path) -> None:
+    """What a crash left is removed: half-written folders, and whole ones that never became current."""
+    for path in shelf.iterdir():
+        if path.name.startswith((".building-", ".grave-", ".withdrawn-")):
+            shutil.rmtree(path)
+        elif path.name.startswith(".current-"):
+            path.unlink()
+    current = current_release(shelf)
+    for folder in releases_on(shelf):
+        if (current is None or folder.name > current.name) and not (folder / TOMBSTONE).exists():
+            shutil.rmtree(folder)
+
+
+def _point_current(shelf: Path, name: str) -> None:
+    link = shelf / f".current-{name}"
+    os.symlink(name, link)
+    os.replace(link, shelf / "current")
+    _sync_folder(shelf)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+        else:
+            _sync_folder(path)
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_regional_set(folder: Path) -> RegionalSet:
+    """The regional tables of a release as they were published."""
+    data = folder / "data"
+    return RegionalSet(
+        cells=pl.read_parquet(data / "regional_cell.parquet"),
+        columns=pl.read_parquet(data / "regional_column.parquet"),
+        footnotes=pl.read_parquet(data / "footnote.parquet"),
+    )

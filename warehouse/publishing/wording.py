@@ -1,0 +1,57 @@
+"""The fixed words of pages, workbook and terminal in both languages, and sentences made from them.
+
+Belongs here: interface words and source lines. Does not belong here: titles, notes and labels of tables
+(`catalogue/regional`), names of indicators (`catalogue/indicators`).
+"""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from warehouse.publishing.content import ReleaseContent
+
+NOTE_KEYS = (
+    "about",
+    "rounding_note",
+    "missing_note",
+    "suppression_note",
+    "interval_note",
+    "regional_note",
+    "practice_note",
+)
+"""General notes, in the order in which they are printed."""
+
+
+@cache
+def _words() -> dict[str, dict[str, str]]:
+    path = Path(__file__).parent / "wording.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def text(key: str, language: str) -> str:
+    """The words for a key in `en` or `vi`. KeyError for a key that wording.toml lacks."""
+    return _words()[key][language]
+
+
+def sources_of(content: ReleaseContent, table_code: str, language: str) -> tuple[str, ...]:
+    """One line per source that the table's figures rest on: name, producer, citation, edition, access date, terms."""
+    part = content.regional.of_table(table_code).cells
+    used = set(part["source_codes"].explode().drop_nulls())
+    return tuple(source_line(content, code, language) for code in sorted(used))
+
+
+def source_line(content: ReleaseContent, code: str, language: str) -> str:
+    """How a source is cited; a source without an entry is named by its code, so that no figure is without source."""
+    source = next((s for s in content.catalogue.sources if s.source_code == code), None)
+    if source is None:
+        return code
+    name = source.name_vi if language == "vi" else source.name_en
+    parts = [name]
+    parts += [part for part in (source.producer, source.citation, source.edition) if part]
+    if source.accessed_on:
+        parts.append(f"{text('accessed', language)} {source.accessed_on}")
+    if source.licence:
+        parts.append(f"{text('terms', language)}: {source.licence}")
+    if source.is_practice:
+        parts.append(text("practice_source", language))
+    return ". ".join(part.rstrip(".") for part in parts) + "."
