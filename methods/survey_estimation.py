@@ -31,7 +31,12 @@ ESTIMATE_COLUMNS = (
 )  # fmt: skip
 
 # `average` counts, among the strata that keep a variance, those with f = 0; svy's "scale" does not, so both together are refused.
-_SINGLETON = {"remove": "skip", "certainty": "skip", "adjust": "center", "average": "scale"}
+_SINGLETON: dict[str, Literal["skip", "center", "scale"]] = {
+    "remove": "skip",
+    "certainty": "skip",
+    "adjust": "center",
+    "average": "scale",
+}
 
 _CDF_SLACK = 1e-12
 """Two cumulative shares this close are one: the sum of ten weights of 0.7 is not exactly half of the sum of twenty."""
@@ -60,7 +65,7 @@ class DesignedSample:
             return False
         strata = [self.design.strata] if self.design.strata else []
         units = pl.col(self.design.psu).n_unique() if self.design.psu else pl.len()
-        keys = strata or [pl.lit(0)]
+        keys = [pl.col(name) for name in strata] or [pl.lit(0)]
         return bool(self.frame.group_by(keys).agg((units == pl.col(self.design.fpc).first()).alias("all"))["all"].any())
 
     def proportion(
@@ -238,9 +243,9 @@ def _ask_svy(sample: DesignedSample, kind: str, y: str, x: str | None, by: Seque
             result = result.with_columns(pl.lit(None, dtype=pl.Float64).alias("deff"))
     columns = [pl.col("est").alias("value"), pl.col("se"), pl.col("df").cast(pl.Int64), pl.col("deff")]
     if not by:
-        return result.select(columns)
+        return pl.DataFrame(result.select(columns))
     keys = [pl.col(label).cast(sample.frame.schema[name]).alias(name) for label, name in zip(labels, by, strict=True)]
-    return result.select(*keys, *columns)
+    return pl.DataFrame(result.select(*keys, *columns))
 
 
 def _centre_lonely_totals(sample: DesignedSample, taken: pl.DataFrame, y: str, by: Sequence[str]) -> pl.DataFrame:
@@ -284,9 +289,9 @@ def _quantile(sample: DesignedSample, y: str, probability: float, by: list[str],
     ).select(*keys, pl.col(y).cast(pl.Float64).alias("__y"), weight.alias("__w"))
     curves: dict[tuple[object, ...], tuple[np.ndarray, np.ndarray]] = {}
     for key, domain in active.partition_by(keys, as_dict=True, maintain_order=True).items():
-        curve = domain.group_by("__y").agg(pl.col("__w").sum()).sort("__y")
-        cumulative = curve["__w"].to_numpy().cumsum()
-        curves[key] = (curve["__y"].to_numpy(), cumulative / cumulative[-1])
+        by_value = domain.group_by("__y").agg(pl.col("__w").sum()).sort("__y")
+        cumulative = by_value["__w"].to_numpy().cumsum()
+        curves[key] = (by_value["__y"].to_numpy(), cumulative / cumulative[-1])
     points = pl.DataFrame(
         [(*key, _invert(curve, probability)) for key, curve in curves.items()],
         schema={**{k: frame.schema[k] for k in keys}, "__q": pl.Float64},

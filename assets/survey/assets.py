@@ -1,0 +1,123 @@
+"""Surveys in Dagster: landing, the load of harmonised persons, and the design-based estimates.
+
+Belongs here: declaring. Does not belong here: reading files, recoding, estimation.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from assets.declare import check_results, check_specs, landing_key, load_results, table_key, table_spec
+from assets.inbox import Inbox
+from assets.loading import Batch, TableLoad, known_receipts, load_source
+from assets.survey.declarations import load_designs, load_measures, load_recodes
+from assets.survey.estimate import estimate_frame
+from assets.survey.inbox import landed_digests, pull_inbox
+from assets.survey.payload import stage_frames
+from warehouse.catalogue.table_catalogue import tables
+from warehouse.clock import Refresh
+from warehouse.landing import Landing, Receipt
+from warehouse.load import transaction
+from warehouse.quality import Scales
+from warehouse.store import Warehouse, fetch_frame
+
+SOURCE = "survey"
+LOADS = ("core.survey_wave", "core.survey_person", "core.survey_finding")
+
+
+def batches(landing: Landing) -> Callable[[Sequence[Receipt]], Iterable[Batch]]:
+    """One batch per wave: a wave sent again replaces itself and nothing else."""
+
+    def of_pull(receipts: Sequence[Receipt]) -> Iterable[Batch]:
+        recodes, designs = load_recodes(), load_designs()
+        for receipt in receipts:
+            scope = {
+                "survey_code": str(receipt.parameters["survey_code"]),
+                "wave_code": str(receipt.parameters["wave_code"]),
+            }
+            loads = tuple(TableLoad(table, "snapshot", scope) for table in LOADS)
+            yield Batch((receipt,), scope, stage_frames([receipt], landing, recodes, designs), loads)
+
+    return of_pull
+
+
+def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
+    """The asset `landing/survey`, the tables of group survey, and `estimate/survey_estimate`."""
+    loaded = [table for table in tables().values() if table.group == "survey" and table.schema_name in ("staging", "core")]
+    staging = [table_key(table.name) for table in loaded if table.schema_name == "staging"]
+    estimates = tables()["estimate.survey_estimate"]
+
+    @dg.asset(
+        key=landing_key(SOURCE),
+        group_name="landing",
+        kinds={"spss", "stata", "file"},
+        owners=["team:mhwg-data"],
+        tags={"layer": "landing", "source": SOURCE},
+        description="Survey extracts as raw codes with their labels, without the variables that identify people.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                "pulled",
+                asset=landing_key(SOURCE),
+                description="Every wave in the inbox could be landed; the others go on when one cannot.",
+            )
+        ],
+    )
+    def land_survey(
+        context: dg.AssetExecutionContext,
+        survey_inbox: dg.ResourceParam[Inbox],
+        warehouse: dg.ResourceParam[Warehouse],
+        landing: dg.ResourceParam[Landing],
+        refresh: dg.ResourceParam[Refresh],
+    ) -> dg.MaterializeResult[None]:
+        def pull_factory(part: str) -> Any:
+            return landing.pull(SOURCE, part, refresh.as_at, is_practice=refresh.is_practice)
+
+        known = known_receipts(warehouse, landing, SOURCE)
+        pulled = pull_inbox(survey_inbox.folder, pull_factory, landed_digests(known), load_recodes())
+        landing.note_pull(pulled.receipts, refresh.as_at)
+        context.log.info("survey: %s new waves, %s known, %s faults", len(pulled.receipts), len(pulled.known), len(pulled.faults))
+        metadata: dict[str, Any] = {"new_waves": len(pulled.receipts), "known_waves": len(pulled.known)}
+        if pulled.faults:
+            metadata |= {"mhwg/fault": " | ".join(pulled.faults), "mhwg/fault_source": SOURCE}
+        return dg.MaterializeResult(
+            metadata=metadata,
+            check_results=[
+                dg.AssetCheckResult(check_name="pulled", passed=not pulled.faults, metadata={"faults": pulled.faults})
+            ],
+        )
+
+    @dg.multi_asset(
+        name="load_survey",
+        specs=[table_spec(table, [landing_key(SOURCE)] if table.schema_name == "staging" else staging) for table in loaded],
+        check_specs=check_specs(loaded, scales),
+    )
+    def load_survey(
+        warehouse: dg.ResourceParam[Warehouse],
+        landing: dg.ResourceParam[Landing],
+        refresh: dg.ResourceParam[Refresh],
+        scales: dg.ResourceParam[Scales],
+    ) -> Iterator[Any]:
+        report = load_source(warehouse, landing, scales, SOURCE, refresh.recorded_at, batches(landing))
+        yield from load_results(loaded, [report], warehouse.row_counts(table.name for table in loaded), scales)
+
+    @dg.multi_asset(
+        name="estimate_surveys",
+        specs=[table_spec(estimates, [table_key(name) for name in LOADS])],
+        check_specs=check_specs([estimates], scales),
+    )
+    def estimate_surveys(
+        warehouse: dg.ResourceParam[Warehouse], refresh: dg.ResourceParam[Refresh], scales: dg.ResourceParam[Scales]
+    ) -> Iterator[Any]:
+        with transaction(warehouse, "estimate", refresh.recorded_at) as load:
+            people = fetch_frame(load.connection, "select * from core.survey_person_current order by survey_code, wave_code, person_number")
+            frame = estimate_frame(people, load_designs(), load_measures())
+            counts = load.load_frame(estimates.name, frame, mode="snapshot")
+            if counts.is_change:
+                load.weigh(estimates.name, scales)
+        yield dg.MaterializeResult(
+            asset_key=table_key(estimates.name), metadata={"dagster/row_count": frame.height, **vars(counts)}
+        )
+        yield from check_results(load.report.outcomes, [estimates], scales)
+
+    return [land_survey, load_survey, estimate_surveys]

@@ -1,0 +1,167 @@
+"""Persons, designs and measures become the rows of `estimate.survey_estimate`.
+
+Chooses what is asked of `methods.survey_estimation`: the universe as a domain on the full design, the breakdowns, the bands. No
+arithmetic of estimation here, no file, no database.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from assets.survey.declarations import Measure, WaveDesign
+from assets.survey.questions import DERIVED, value_of
+from assets.survey.recode import record_types
+from methods.survey_estimation import DesignedSample
+from methods.survey_reliability import ReliabilityPolicy, flag
+from warehouse.catalogue.table_catalogue import tables
+
+DIMENSIONS = (
+    "sex_code", "age_code", "migrant_status_code", "migrant_basis_code", "origin_code", "destination_code", "category_code",
+)  # fmt: skip
+TOTAL = "_T"
+_INTERVALS = {"t": "t95", "logit": "logit95", "korn_graubard": "korn_graubard95", "woodruff": "woodruff95"}
+
+
+def load_policy(path: Path = Path(__file__).parent / "reliability.toml") -> ReliabilityPolicy:
+    """The reliability policy in force."""
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    limits = {name: value for name, value in content.items() if name not in ("owner", "dated")}
+    return ReliabilityPolicy(**limits)
+
+
+def estimate_frame(
+    people: pl.DataFrame,
+    designs: Mapping[tuple[str, str], WaveDesign],
+    measures: Sequence[Measure],
+    policy: ReliabilityPolicy | None = None,
+) -> pl.DataFrame:
+    """Every estimate of every wave. *Rows*: wave x measure x breakdown, the columns of `estimate.survey_estimate`.
+
+    `people` has the columns of `core.survey_person` (rows of all waves; `receipt_id` when provenance is wanted). A measure that
+    a wave did not ask has no rows. Raises: `DesignFailure` when a wave contradicts its design.
+    """
+    rows = []
+    waves = people.partition_by(["survey_code", "wave_code"], as_dict=True, maintain_order=True)
+    for key in sorted(waves, key=str):
+        survey_code, wave_code = str(key[0]), str(key[1])
+        design = designs[(survey_code, wave_code)]
+        wave = waves[key]
+        for measure in measures:
+            if measure.surveys and survey_code not in measure.surveys:
+                continue
+            rows += _measure(wave, design, measure)
+    schema = estimate_schema()
+    if not rows:
+        return pl.DataFrame(schema=schema)
+    found = pl.concat(rows, how="diagonal_relaxed")
+    flagged = flag(found, policy or load_policy())
+    return flagged.select([pl.col(name).cast(dtype) for name, dtype in schema.items()]).sort(
+        list(tables()["estimate.survey_estimate"].key), maintain_order=True
+    )
+
+
+def estimate_schema() -> dict[str, pl.DataType]:
+    """Columns of `estimate.survey_estimate` with their polars types."""
+    types: dict[str, pl.DataType] = {
+        "varchar": pl.String(), "double": pl.Float64(), "integer": pl.Int64(), "boolean": pl.Boolean(),
+    }  # fmt: skip
+    return {column.name: types[column.type] for column in tables()["estimate.survey_estimate"].own_columns}
+
+
+def _measure(wave: pl.DataFrame, design: WaveDesign, measure: Measure) -> list[pl.DataFrame]:
+    """The estimates of one measure from one wave, one frame per breakdown; none when the wave lacks a question."""
+    needed = [*measure.requires, *([measure.value] if measure.value not in DERIVED else [])]
+    if any(wave[name].null_count() == wave.height for name in [*needed, *measure.universe]):
+        return []
+    inside = _universe(measure)
+    value = value_of(measure.value)
+    relative = value_of(measure.relative_to) if measure.relative_to else pl.lit(None, dtype=pl.Float64)
+    weight = pl.col("weight")
+    if measure.weight == "household_member":
+        # Persons in households: the weight of the household, once for each member.
+        weight = pl.col("household_weight") * pl.col("household_size")
+    framed = wave.with_columns(
+        pl.when(inside).then(value.cast(pl.Float64)).alias("__value"),
+        pl.when(inside).then(relative.cast(pl.Float64)).alias("__relative"),
+        weight.alias("__weight"),
+        _age_band(measure.age_bands).alias("age_code"),
+    )
+    if framed.filter(pl.col("__value").is_not_null()).is_empty():
+        return []
+    sample = DesignedSample(framed, design.design("__weight"))
+    found = []
+    for breakdown in measure.breakdowns:
+        by = list(breakdown)
+        if any(framed[name].null_count() == framed.height for name in by):
+            continue
+        estimates = _estimate(sample, measure, by)
+        found.append(_labelled(estimates, wave, design, measure, by))
+    return found
+
+
+def _universe(measure: Measure) -> pl.Expr:
+    types = record_types()
+    conditions = []
+    for name, accepted in measure.universe.items():
+        column = pl.col(name)
+        if types[name] == pl.Boolean:
+            conditions.append(column.is_in([code == "true" for code in accepted]).fill_null(False))
+        else:
+            conditions.append(column.cast(pl.String).is_in(list(accepted)).fill_null(False))
+    conditions += [(pl.col(name) >= bound).fill_null(False) for name, bound in measure.minimum.items()]
+    conditions += [(pl.col(name) <= bound).fill_null(False) for name, bound in measure.maximum.items()]
+    return pl.all_horizontal(conditions) if conditions else pl.lit(True)
+
+
+def _age_band(bands: Sequence[str]) -> pl.Expr:
+    """The band of `age_years` in SDMX form ("Y15T24", "Y_GE65"); null outside the bands of the measure."""
+    band: pl.Expr = pl.lit(None, dtype=pl.String)
+    for code in bands:
+        if code.startswith("Y_GE"):
+            fits = pl.col("age_years") >= int(code[4:])
+        else:
+            low, high = code[1:].split("T")
+            fits = pl.col("age_years").is_between(int(low), int(high))
+        band = pl.when(fits).then(pl.lit(code)).otherwise(band)
+    return band
+
+
+def _estimate(sample: DesignedSample, measure: Measure, by: list[str]) -> pl.DataFrame:
+    if measure.statistic == "proportion":
+        return sample.proportion("__value", by)
+    if measure.statistic == "mean":
+        return sample.mean("__value", by)
+    if measure.statistic == "median":
+        return sample.median("__value", by)
+    if measure.statistic == "ratio":
+        return sample.ratio("__value", "__relative", by)
+    return sample.total("__value", by)
+
+
+def _labelled(
+    estimates: pl.DataFrame, wave: pl.DataFrame, design: WaveDesign, measure: Measure, by: list[str]
+) -> pl.DataFrame:
+    """`estimates` with the keys of the table: what is not broken down is `_T`."""
+    receipts = (
+        wave["receipt_id"].drop_nulls().unique().sort()
+        if "receipt_id" in wave.columns
+        else pl.Series([], dtype=pl.String)
+    )
+    keys = {name: pl.lit(TOTAL) for name in DIMENSIONS if name not in by}
+    if "migrant_status_code" in by:
+        keys["migrant_basis_code"] = pl.lit(design.migrant_basis_code)
+    keys["category_code"] = pl.lit(measure.category_code)
+    return estimates.with_columns(
+        pl.lit(design.survey_code).alias("survey_code"),
+        pl.lit(design.wave_code).alias("wave_code"),
+        pl.lit(measure.code).alias("measure_code"),
+        pl.lit(design.country_code).alias("area_code"),
+        pl.lit(design.period_code).alias("period_code"),
+        pl.col("interval_code").replace_strict(_INTERVALS, default=None, return_dtype=pl.String),
+        pl.lit(design.is_probability).alias("is_probability"),
+        pl.lit(design.is_practice).alias("is_practice"),
+        pl.lit(receipts[0] if len(receipts) else None, dtype=pl.String).alias("receipt_id"),
+        *[value.alias(name) for name, value in keys.items()],
+    )
