@@ -18,21 +18,21 @@ earlier_record as (
 ),
 record as (
   select
-    instance_code, enrollment_uid, tracked_entity_uid, person_token, key_id, sex_code, birth_year, nationality_code,
+    instance_code, enrollment_uid, tracked_entity_uid, person_token, token_basis_code, key_id, sex_code, birth_year, nationality_code,
     migrant_status_code, migrant_basis_code, disease_code, direction_code, referred_on, from_org_unit_uid,
     to_org_unit_uid as to_facility_code, received_on, confirmed_on, treatment_started_on, outcome_code, outcome_on,
     updated_at, is_practice, receipt_id
   from staging.referral_record
   union all
   select
-    instance_code, enrollment_uid, tracked_entity_uid, person_token, key_id, sex_code, birth_year, nationality_code,
+    instance_code, enrollment_uid, tracked_entity_uid, person_token, token_basis_code, key_id, sex_code, birth_year, nationality_code,
     migrant_status_code, migrant_basis_code, disease_code, direction_code, referred_on, from_org_unit_uid,
     to_facility_code, received_on, confirmed_on, treatment_started_on, outcome_code, outcome_on,
     updated_at, is_practice, receipt_id
   from earlier_record
 )
 select
-  r.instance_code, r.enrollment_uid, r.tracked_entity_uid, r.person_token, r.key_id, r.sex_code, r.birth_year,
+  r.instance_code, r.enrollment_uid, r.tracked_entity_uid, r.person_token, r.token_basis_code, r.key_id, r.sex_code, r.birth_year,
   r.nationality_code, r.migrant_status_code, r.migrant_basis_code, r.disease_code, r.direction_code, r.referred_on,
   r.from_org_unit_uid, sender.country_code as from_country_code, sender.province_area_code as from_area_code,
   r.to_facility_code, receiver.country_code as to_country_code, receiver.province_area_code as to_area_code,
