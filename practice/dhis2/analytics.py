@@ -456,8 +456,15 @@ def outliers(instance: Instance, request: Request) -> Answer:
             own = read_period(v.period)
             score = abs(number - centre) / spread if spread else 0.0
             if spread and score >= threshold and own and first <= own[1] and own[2] <= last:
-                found.append({"de": v.data_element, "pe": v.period, "ou": v.org_unit, "coc": v.category_option_combo, "aoc": v.attribute_option_combo,
-                              "value": number, "mean": centre, "stdDev": spread, "zScore": score, "absDev": abs(number - centre)})  # fmt: skip
+                cell = {"de": v.data_element, "pe": v.period, "ou": v.org_unit, "coc": v.category_option_combo}
+                figures = {
+                    "value": number,
+                    "mean": centre,
+                    "stdDev": spread,
+                    "zScore": score,
+                    "absDev": abs(number - centre),
+                }
+                found.append({**cell, "aoc": v.attribute_option_combo, **figures})
     found.sort(key=lambda o: -float(str(o["absDev"])))
     shown = found[:limit]
     return json_answer(

@@ -134,8 +134,9 @@ class Application:
         instance = self.instance
         built = instance.analytics_at() + instance.skew()
         age = instance.instant() - instance.analytics_at()
+        calendar = "ethiopian" if instance.plays("other-calendar") else "iso8601"
         info = {
-            "contextPath": "https://dhis2.practice.invalid", "userAgent": "", "calendar": "ethiopian" if instance.plays("other-calendar") else "iso8601",
+            "contextPath": "https://dhis2.practice.invalid", "userAgent": "", "calendar": calendar,
             "dateFormat": "yyyy-mm-dd", "serverDate": local(instance.server_date(), instance.zone),
             "serverTimeZoneId": instance.zone.key, "serverTimeZoneDisplayName": instance.zone.key.replace("_", " "),
             "lastAnalyticsTableSuccess": local(built, instance.zone),

@@ -226,7 +226,7 @@ def _json(instance: Instance, query: _Query, request: Request) -> Iterator[bytes
     )
     hoisted: set[str] = set()
     if instance.plays("hoisted-keys"):
-        if len(query.data_sets) == 1:
+        if single:
             header["dataSet"] = query.data_sets[0]
         if len(query.periods) == 1:
             header["period"], hoisted = query.periods[0], hoisted | {"period"}

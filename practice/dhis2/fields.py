@@ -103,7 +103,10 @@ def project(value: Any, fields: Fields, expand: Callable[[str, dict[str, Any]], 
         return [project(item, fields, expand) for item in value]
     if not isinstance(value, dict):
         return value
+    if fields.everything and not fields.named:
+        return {name: held for name, held in value.items() if name not in fields.without}
     shown: dict[str, Any] = {}
+    name: str
     for name, held in value.items():
         if not fields.shows(name):
             continue
@@ -112,5 +115,6 @@ def project(value: Any, fields: Fields, expand: Callable[[str, dict[str, Any]], 
             if expand is not None:
                 held = [expand(name, h) for h in held] if isinstance(held, list) else expand(name, held)
             held = project(held, inner, expand)
-        shown[fields.renamed.get(name, name)] = held
+        label = fields.renamed.get(name, name)
+        shown[label] = held
     return shown

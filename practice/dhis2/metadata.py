@@ -258,7 +258,8 @@ class Metadata:
         units += [{"id": u.uid} for u in self.state.org_units if u.is_partner and u.kind == "facility"]
         programs: list[Object] = [
             {
-                "id": program.uid, "code": program.code, "name": program.name, "shortName": program.name, "programType": "WITH_REGISTRATION",
+                "id": program.uid, "code": program.code, "name": program.name, "shortName": program.name,
+                "programType": "WITH_REGISTRATION",
                 "accessLevel": "OPEN", "version": 4, "trackedEntityType": {"id": program.tracked_entity_type},
                 "programStages": [{"id": s.uid} for s in program.stages], "organisationUnits": units,
                 "programTrackedEntityAttributes": [
@@ -400,7 +401,10 @@ class Metadata:
     def _geojson(self, request: Request) -> Answer:
         units = self._scoped(request, self.lists["organisationUnits"])
         features = [
-            {"type": "Feature", "id": o["id"], "geometry": o["geometry"], "properties": {"code": o["code"], "name": o["name"], "level": o["level"]}}
+            {
+                "type": "Feature", "id": o["id"], "geometry": o["geometry"],
+                "properties": {"code": o["code"], "name": o["name"], "level": o["level"]},
+            }
             for o in units
             if "geometry" in o
         ]  # fmt: skip

@@ -7,7 +7,7 @@ import csv
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from practice.dhis2.fields import Fields, parse_fields, project
@@ -67,6 +67,7 @@ class _Reader:
         self.skew = instance.skew()
         self.concept_uid = {e.concept + "@" + s.concept: e.uid for s in self.program.stages for e in s.elements}
         self.attributes = {a.concept: a for a in self.program.attributes}
+        self.option_sets = {s.concept: {e.concept: e.option_set for e in s.elements} for s in self.program.stages}
         self.stage_uid = {s.concept: s.uid for s in self.program.stages}
         self.state = instance.state()
         self.names = {u.uid: u.name for u in self.state.org_units}
@@ -150,7 +151,7 @@ class _Reader:
                     entity.attribute_times,
                     entity.deleted,
                     entity.enrollments,
-                )  # fmt: skip
+                )
             )
         return shown
 
@@ -286,7 +287,7 @@ class _Reader:
             "scheduledAt": "scheduled_on", "completedAt": "completed_at", "orgUnit": "org_unit_uid",
         }.get(name, "uid" if name == _ID[self.kind] else name)  # fmt: skip
         value = getattr(record, column, None)
-        return value.isoformat() if hasattr(value, "isoformat") else str(value or "")
+        return value.isoformat() if isinstance(value, date) else str(value or "")
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
@@ -466,8 +467,7 @@ class _Reader:
         gone = None
         if self.instance.plays("values-removed") and sum(map(ord, event.uid)) % 10 == 0:
             gone = next(iter(sorted(event.values)), None)
-        stage = self.program.stage(event.stage)
-        sets = {e.concept: e.option_set for e in stage.elements}
+        sets = self.option_sets[event.stage]
         for concept, value in event.values.items():
             if concept == gone:
                 continue

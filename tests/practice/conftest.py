@@ -42,14 +42,14 @@ class Played:
         self.instance = instance
         self.application = Application(instance)
 
-    def get(self, path: str, headers: dict[str, str] | None = None, method: str = "GET", **parameters: object) -> Asked:
+    def get(self, path: str, sent: dict[str, str] | None = None, method: str = "GET", **parameters: object) -> Asked:
         bare, _, query = path.partition("?")
         pairs = parse_qsl(query, keep_blank_values=True)
         for name, value in parameters.items():
             values = value if isinstance(value, list) else [value]
             pairs += [(name, str(v).lower() if isinstance(v, bool) else str(v)) for v in values]
-        sent = CREDENTIALS if headers is None else headers
-        return Asked(self.application.answer(Request(method, bare, tuple(pairs), sent)))
+        headers = CREDENTIALS if sent is None else sent
+        return Asked(self.application.answer(Request(method, bare, tuple(pairs), headers)))
 
 
 @pytest.fixture(scope="session")
