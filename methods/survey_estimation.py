@@ -111,6 +111,13 @@ class DesignedSample:
         """
         return _quantile(self, y, probability, list(by), confidence)
 
+    def linearised_total(self, z: str) -> pl.DataFrame:
+        """Standard error and df of the weighted total of a linearised variable; the value is zero by construction.
+
+        For `survey_comparison`: unlike `total` it is sound under normalised weights, because only the error is used.
+        """
+        return self._cells("total", z, None, ())
+
     # -- what svy is asked -------------------------------------------------------------------------------------------------
 
     def _sample(self, columns: Sequence[str], extra: pl.DataFrame | None = None) -> "svy.Sample":
