@@ -427,7 +427,7 @@ def _block(record: Record) -> tuple[str, str, str] | None:
 
 def _differ_for_sure(sent: Record, arrival: Record) -> bool:
     """True for two national numbers under one key that are not the same. Names get misspelt; numbers were copied from a card."""
-    return (
+    return bool(
         sent["token_basis_code"] == arrival["token_basis_code"] == "national_id"
         and sent["key_id"] == arrival["key_id"]
         and sent["person_token"] != arrival["person_token"]

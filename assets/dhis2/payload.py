@@ -32,23 +32,23 @@ from warehouse.landing import Landing, Receipt
 
 Frames = dict[str, pl.DataFrame]
 
-_PROVENANCE: Final = {"receipt_id": pl.String, "pointer": pl.String, "rejections": pl.List(pl.String)}
+_PROVENANCE: Final[dict[str, Any]] = {"receipt_id": pl.String, "pointer": pl.String, "rejections": pl.List(pl.String)}
 
-ORG_UNIT: Final = {
+ORG_UNIT: Final[dict[str, Any]] = {
     "instance_code": pl.String, "org_unit_uid": pl.String, "name": pl.String, "level": pl.Int64, "path": pl.String,
     "parent_uid": pl.String, "opening_on": pl.Date, "closed_on": pl.Date, "country_code": pl.String,
     "province_area_code": pl.String, "is_practice": pl.Boolean,
 }  # fmt: skip
-DATA_SET_ASSIGNMENT: Final = {
+DATA_SET_ASSIGNMENT: Final[dict[str, Any]] = {
     "instance_code": pl.String, "data_set_uid": pl.String, "org_unit_uid": pl.String, "data_set_code": pl.String,
     "period_type_code": pl.String, "timely_days": pl.Int64, "is_practice": pl.Boolean,
 }  # fmt: skip
-DATA_SET_REGISTRATION: Final = {
+DATA_SET_REGISTRATION: Final[dict[str, Any]] = {
     "instance_code": pl.String, "data_set_uid": pl.String, "period_code": pl.String, "org_unit_uid": pl.String,
     "attribute_option_combo_uid": pl.String, "registered_at": pl.Datetime("us"), "is_completed": pl.Boolean,
     "data_set_code": pl.String, "period_start_on": pl.Date, "period_end_on": pl.Date, "is_practice": pl.Boolean,
 }  # fmt: skip
-DATA_VALUE: Final = {
+DATA_VALUE: Final[dict[str, Any]] = {
     "instance_code": pl.String, "data_element_uid": pl.String, "period_code": pl.String, "org_unit_uid": pl.String,
     "category_option_combo_uid": pl.String, "attribute_option_combo_uid": pl.String, "concept_code": pl.String,
     "category_code": pl.String, "value_text": pl.String, "value_number": pl.Float64, "period_type_code": pl.String,
@@ -56,7 +56,7 @@ DATA_VALUE: Final = {
     "is_practice": pl.Boolean,
 }  # fmt: skip
 VALUE_KEY: Final = tuple(list(DATA_VALUE)[:6])
-REFERRAL_RECORD: Final = {
+REFERRAL_RECORD: Final[dict[str, Any]] = {
     "instance_code": pl.String, "enrollment_uid": pl.String, "tracked_entity_uid": pl.String, "person_token": pl.String,
     "token_basis_code": pl.String, "key_id": pl.String, "sex_code": pl.String, "birth_year": pl.Int64,
     "nationality_code": pl.String, "migrant_status_code": pl.String, "migrant_basis_code": pl.String,
@@ -65,11 +65,11 @@ REFERRAL_RECORD: Final = {
     "treatment_started_on": pl.Date, "outcome_code": pl.String, "outcome_on": pl.Date, "updated_at": pl.Datetime("us"),
     "is_practice": pl.Boolean,
 }  # fmt: skip
-TRACKED_ENTITY: Final = {
+TRACKED_ENTITY: Final[dict[str, Any]] = {
     "instance_code": pl.String, "tracked_entity_uid": pl.String, "is_deleted": pl.Boolean, "updated_at": pl.Datetime("us"),
     "enrollment_count": pl.Int64, "is_practice": pl.Boolean,
 }  # fmt: skip
-REFERRAL_LISTING: Final = {
+REFERRAL_LISTING: Final[dict[str, Any]] = {
     "instance_code": pl.String, "enrollment_uid": pl.String, "tracked_entity_uid": pl.String, "is_practice": pl.Boolean,
 }  # fmt: skip
 

@@ -1,0 +1,174 @@
+"""DHIS2 in Dagster: one landing asset per server, one load step for the staging and core tables that the servers share.
+
+Belongs here: declaring, and telling the outcome of each server apart. Does not belong here: HTTP, reading payloads.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from assets.declare import check_specs, landing_key, load_results, table_key, table_spec
+from assets.dhis2.errors import Dhis2Error
+from assets.dhis2.extract import pull_instance
+from assets.dhis2.mapping import InstanceMapping
+from assets.dhis2.payload import stage_frames
+from assets.dhis2.sources import Dhis2Server
+from assets.loading import Batch, SourceReport, TableLoad, load_source
+from assets.progress import pull_progress
+from methods.pseudonym import Pseudonymiser
+from warehouse.catalogue.table_catalogue import tables
+from warehouse.clock import Refresh
+from warehouse.landing import Landing, Receipt
+from warehouse.quality import Scales
+from warehouse.store import Warehouse
+
+JOINT = "core.referral"
+"""Made from both servers' records by `assets.core`, not by the load of one server."""
+
+RECONCILE_DAYS = 28
+"""A listing of all tracker UIDs shows purged records; every fourth weekly pull asks for one."""
+
+
+def build(servers: Sequence[str], scales: Scales) -> Sequence[dg.AssetsDefinition]:
+    """The assets `landing/dhis2_<server>` and the tables of group dhis2 in staging and core."""
+    return [*(_landing_asset(code) for code in servers), _load_step(servers, scales)]
+
+
+def _landing_asset(code: str) -> dg.AssetsDefinition:
+    source = f"dhis2_{code}"
+
+    @dg.asset(
+        key=landing_key(source),
+        group_name="landing",
+        kinds={"dhis2", "parquet"},
+        owners=["team:mhwg-data"],
+        tags={"layer": "landing", "source": "dhis2"},
+        description=f"What DHIS2 server `{code}` answered: metadata, tracker records with hashed identifiers, data values, registrations.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                "pulled",
+                asset=landing_key(source),
+                description="The server answered to the end. When it did not, its last good data are used and the other sources go on.",
+            )
+        ],
+    )
+    def land(
+        context: dg.AssetExecutionContext,
+        ground: dg.ResourceParam[Any],
+        dhis2_servers: dg.ResourceParam[Any],
+        warehouse: dg.ResourceParam[Warehouse],
+        landing: dg.ResourceParam[Landing],
+        refresh: dg.ResourceParam[Refresh],
+        pseudonymiser: dg.ResourceParam[Pseudonymiser],
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the bare name
+        server: Dhis2Server = dhis2_servers[code]
+        watermark, since_listing = _progress_of(warehouse, source, refresh)
+
+        def pull_factory(part: str) -> Any:
+            return landing.pull(source, part, refresh.as_at, is_practice=refresh.is_practice)
+
+        try:
+            pulled = pull_instance(
+                server.client(),
+                server.mapping,
+                pull_factory,
+                watermark,
+                pseudonymiser,
+                pull_progress(source),
+                reconcile=since_listing >= RECONCILE_DAYS,
+            )
+        except Dhis2Error as fault:
+            context.log.warning("%s: not pulled: %s", source, fault)
+            return dg.MaterializeResult(
+                metadata={"mhwg/fault": str(fault), "mhwg/fault_source": source},
+                check_results=[
+                    dg.AssetCheckResult(
+                        check_name="pulled",
+                        passed=False,
+                        severity=dg.AssetCheckSeverity.ERROR,
+                        metadata={"fault": str(fault)},
+                    )
+                ],
+            )
+        landing.note_pull(pulled.receipts, refresh.as_at)
+        for warning in pulled.warnings:
+            context.log.warning("%s: %s", source, warning)
+        return dg.MaterializeResult(
+            metadata={
+                "mode": pulled.mode,
+                "dagster/row_count": sum(receipt.record_count for receipt in pulled.receipts),
+                "receipts": len(pulled.receipts),
+                "bytes": sum(receipt.byte_count for receipt in pulled.receipts),
+                **{f"count/{name}": number for name, number in pulled.counts.items()},
+            },
+            check_results=[
+                dg.AssetCheckResult(check_name="pulled", passed=True, metadata={"warnings": list(pulled.warnings)})
+            ],
+        )
+
+    return land
+
+
+def _progress_of(warehouse: Warehouse, source: str, refresh: Refresh) -> tuple[str | None, int]:
+    """The source's watermark, and days since its UIDs were last listed in full (a first pull is a full listing)."""
+    if not warehouse.exists:
+        return None, 0
+    marks = warehouse.read("select watermark from ops.watermark where source_code = $source", {"source": source})[
+        "watermark"
+    ]
+    listed = warehouse.read(
+        """select max(received_at) as at from ops.receipt where source_code = $source
+        and (part_code = 'tracker_listing' or parameters ->> 'mode' = 'full')""",
+        {"source": source},
+    )["at"].item()
+    days = (refresh.as_at.replace(tzinfo=None) - listed).days if listed is not None else 0
+    return (min(marks) if len(marks) else None), days
+
+
+def batches(mapping: InstanceMapping, landing: Landing) -> Callable[[Sequence[Receipt]], Iterable[Batch]]:
+    """How one waiting pull of a server becomes a batch for `load_source`."""
+
+    def of_pull(receipts: Sequence[Receipt]) -> Iterable[Batch]:
+        staged = stage_frames(receipts, landing, mapping)
+        loads = tuple(TableLoad(load.table, load.mode, load.scope) for load in staged.loads)
+        yield Batch(tuple(receipts), staged.scope, staged.frames, loads)
+
+    return of_pull
+
+
+def _load_step(servers: Sequence[str], scales: Scales) -> dg.AssetsDefinition:
+    loaded = [
+        table
+        for table in tables().values()
+        if table.group == "dhis2" and table.schema_name in ("staging", "core") and table.name != JOINT
+    ]
+    staging = [table_key(table.name) for table in loaded if table.schema_name == "staging"]
+    landed = [landing_key(f"dhis2_{code}") for code in servers]
+
+    @dg.multi_asset(
+        name="load_dhis2",
+        specs=[table_spec(table, landed if table.schema_name == "staging" else staging) for table in loaded],
+        check_specs=check_specs(loaded, scales),
+    )
+    def load_dhis2(
+        context: dg.AssetExecutionContext,
+        dhis2_servers: dg.ResourceParam[Any],
+        warehouse: dg.ResourceParam[Warehouse],
+        landing: dg.ResourceParam[Landing],
+        refresh: dg.ResourceParam[Refresh],
+        scales: dg.ResourceParam[Scales],
+    ) -> Iterator[Any]:
+        known: Mapping[str, Dhis2Server] = dhis2_servers
+        reports: list[SourceReport] = []
+        for server in known.values():
+            report = load_source(
+                warehouse, landing, scales, server.source_code, refresh.recorded_at, batches(server.mapping, landing)
+            )
+            context.log.info(
+                "%s: %s", server.source_code, report.fault or "loaded" if report.is_change else "nothing new"
+            )
+            reports.append(report)
+        yield from load_results(loaded, reports, warehouse.row_counts(table.name for table in loaded), scales)
+
+    return load_dhis2

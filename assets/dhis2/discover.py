@@ -1,0 +1,303 @@
+"""For whoever connects a server: what works, what is missing and how to mend it, and what the server has to offer.
+
+Belongs here: `check` (settings against server) and `discover` (candidates for settings), as plain values. Does not belong
+here: printing (`pipelines.cli`), pulling (`extract`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+from assets.dhis2 import metadata
+from assets.dhis2.client import Dhis2Client
+from assets.dhis2.errors import AuthenticationError, Dhis2Error
+from assets.dhis2.instants import parse_instant
+from assets.dhis2.mapping import InstanceMapping
+from assets.dhis2.metadata import ServerFacts
+
+Verdict = Literal["ok", "warning", "fault"]
+Answer = TypeVar("Answer")
+
+_SEARCH_EVERYWHERE = "F_TRACKED_ENTITY_INSTANCE_SEARCH_IN_ALL_ORGUNITS"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: what it is, whether it is well, what was found, and what to do when it is not."""
+
+    subject: str
+    verdict: Verdict
+    found: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """Every finding about one server, in the order looked at."""
+
+    server: str
+    url: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_usable(self) -> bool:
+        """True when a pull can work."""
+        return all(finding.verdict != "fault" for finding in self.findings)
+
+
+def check(client: Dhis2Client, mapping: InstanceMapping) -> CheckReport:
+    """What a pull of this server would meet. Never raises a Dhis2Error: each becomes a finding, and the rest is still looked at."""
+    findings: list[Finding] = []
+    facts = _asked(findings, "connection", lambda: metadata.server_facts(client))
+    if facts is None:
+        return CheckReport(mapping.code, client.url, tuple(findings))
+    findings += _about_server(client, facts)
+    findings += _about_scope(client, mapping)
+    findings += _about_data_sets(client, mapping)
+    findings += _about_referral(client, mapping)
+    return CheckReport(mapping.code, client.url, tuple(findings))
+
+
+def _asked(findings: list[Finding], subject: str, ask: Callable[[], Answer]) -> Answer | None:
+    try:
+        return ask()
+    except AuthenticationError as fault:
+        findings.append(Finding("credential", "fault", fault.what, fault.advice))
+    except Dhis2Error as fault:
+        findings.append(Finding(subject, "fault", fault.what, fault.advice))
+    return None
+
+
+def _about_server(client: Dhis2Client, facts: ServerFacts) -> list[Finding]:
+    findings = [
+        Finding("version", "ok", f"{facts.version}, asked as 2.{facts.dialect.major}"),
+        Finding("clock", "ok", f"{facts.server_at:%Y-%m-%d %H:%M} UTC, zone {facts.zone.key}"),
+        *(Finding("server", "warning", text, "See docs/dhis2.md.") for text in facts.warnings),
+    ]
+    host = client.url.split("://", 1)
+    if host[0] == "http" and not host[1].startswith(("127.", "localhost", "[::1]")):
+        findings.append(
+            Finding("address", "warning", "plain http: the credential travels unencrypted", "Use the https address.")
+        )
+    if facts.analytics_at is None:
+        findings.append(
+            Finding("analytics", "warning", "never built", "Only cross-checks of indicators need it; pulls do not.")
+        )
+    else:
+        age = (facts.server_at - parse_instant(facts.analytics_at, facts.zone)).total_seconds() / 86400
+        findings.append(Finding("analytics", "ok" if age <= 7 else "warning", f"{age:.1f} days old"))
+    return findings
+
+
+def _about_scope(client: Dhis2Client, mapping: InstanceMapping) -> list[Finding]:
+    findings: list[Finding] = []
+    user = _asked(findings, "user", lambda: metadata.user_facts(client))
+    if user is None:
+        return findings
+    broad = sorted({"ALL", _SEARCH_EVERYWHERE} & user.authorities)
+    findings.append(
+        Finding(
+            "authorities",
+            "warning" if "ALL" in broad else "ok",
+            f"{len(user.authorities)} authorities{': ' + ', '.join(broad) if broad else ''}",
+            "The service user needs none but reading: take ALL away." if "ALL" in broad else "",
+        )
+    )
+    missing = _asked(findings, "org units", lambda: metadata.missing_scope(client, mapping, user))
+    for text in missing or []:
+        findings.append(
+            Finding(
+                "org units",
+                "fault",
+                text,
+                "Add it to the user's data capture and search organisation units; else its patients are silently missing.",
+            )
+        )
+    if missing == []:
+        findings.append(
+            Finding("org units", "ok", f"all {len(mapping.root_org_units)} roots in capture and search scope")
+        )
+    listed = _asked(
+        findings,
+        "provinces",
+        lambda: metadata.metadata_by_id(client, "organisationUnits", mapping.province_areas, "id"),
+    )
+    if listed is not None:
+        findings.append(_presence("provinces", set(mapping.province_areas), listed))
+    return findings
+
+
+def _presence(subject: str, wanted: set[str], found: list[dict[str, Any]]) -> Finding:
+    missing = sorted(wanted - {str(item["id"]) for item in found})
+    if missing:
+        return Finding(
+            subject,
+            "fault",
+            f"not found: {', '.join(missing)}",
+            "Correct the UIDs in the settings, or share the objects with the service user (metadata and data read).",
+        )
+    return Finding(subject, "ok", f"all {len(wanted)} found")
+
+
+def _about_data_sets(client: Dhis2Client, mapping: InstanceMapping) -> list[Finding]:
+    findings: list[Finding] = []
+    if not mapping.data_sets:
+        return findings
+    wanted = {data_set.uid: data_set for data_set in mapping.data_sets}
+    found = _asked(
+        findings,
+        "data sets",
+        lambda: metadata.metadata_by_id(client, "dataSets", wanted, "id,periodType,dataSetElements[dataElement[id]]"),
+    )
+    if found is None:
+        return findings
+    findings.append(_presence("data sets", set(wanted), found))
+    for item in found:
+        data_set = wanted[str(item["id"])]
+        if item.get("periodType") not in (None, data_set.period_type):
+            findings.append(
+                Finding(
+                    f"data set {data_set.code}",
+                    "fault",
+                    f"period type is {item['periodType']} on the server and {data_set.period_type} in the settings",
+                    "Correct period_type in the settings.",
+                )
+            )
+        members = {str(entry["dataElement"]["id"]) for entry in item.get("dataSetElements") or []}
+        strangers = sorted(set(data_set.elements) - members)
+        if strangers and members:
+            findings.append(
+                Finding(
+                    f"data set {data_set.code}",
+                    "fault",
+                    f"does not hold {', '.join(strangers)}",
+                    "Move the element to the data set that holds it, or remove it from the settings.",
+                )
+            )
+    for subject, kind, uids in (
+        ("data elements", "dataElements", set(mapping.element_concepts())),
+        ("category option combos", "categoryOptionCombos", set(mapping.category_codes())),
+    ):
+        rows = _asked(findings, subject, partial(metadata.metadata_by_id, client, kind, uids, "id"))
+        if rows is not None:
+            findings.append(_presence(subject, uids, rows))
+    return findings
+
+
+def _about_referral(client: Dhis2Client, mapping: InstanceMapping) -> list[Finding]:
+    findings: list[Finding] = []
+    referral = mapping.referral
+    if referral is None:
+        return findings
+    for subject, kind, uids in (
+        ("referral program", "programs", {referral.program}),
+        ("referral stages", "programStages", set(referral.stages)),
+        ("referral attributes", "trackedEntityAttributes", set(referral.attributes)),
+        ("referral elements", "dataElements", set(referral.elements)),
+    ):
+        rows = _asked(findings, subject, partial(metadata.metadata_by_id, client, kind, uids, "id"))
+        if rows is not None:
+            findings.append(_presence(subject, uids, rows))
+    findings += _about_options(client, mapping)
+    return findings
+
+
+def _about_options(client: Dhis2Client, mapping: InstanceMapping) -> list[Finding]:
+    """Option codes of the server that the settings do not translate: records with them would be held back."""
+    findings: list[Finding] = []
+    referral = mapping.referral
+    assert referral is not None
+    for kind, holders in (("trackedEntityAttributes", referral.attributes), ("dataElements", referral.elements)):
+        fields = "id,optionSet[options[code]]"
+        rows = _asked(findings, "options", partial(metadata.metadata_by_id, client, kind, holders, fields))
+        for row in rows or []:
+            concept = holders[str(row["id"])]
+            known = referral.options_of(concept)
+            codes = {str(option.get("code")) for option in (row.get("optionSet") or {}).get("options") or []}
+            unknown = sorted(codes - set(known))
+            if known and unknown:
+                findings.append(
+                    Finding(
+                        f"options of {concept}",
+                        "warning",
+                        f"not translated: {', '.join(unknown)}",
+                        f"Add them to [dhis2.referral.options.{concept}]; until then records with them go to quarantine.",
+                    )
+                )
+    return findings
+
+
+# Candidates ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One object of the server that settings could name."""
+
+    kind: str
+    uid: str
+    code: str | None
+    name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What a server offers, by kind, and when it was asked (the server's clock)."""
+
+    server: str
+    server_at: datetime
+    candidates: tuple[Candidate, ...]
+
+    def of(self, kind: str) -> tuple[Candidate, ...]:
+        """The candidates of one kind."""
+        return tuple(candidate for candidate in self.candidates if candidate.kind == kind)
+
+
+_KINDS: tuple[tuple[str, str], ...] = (
+    ("organisationUnits", "level,path"),
+    ("dataSets", "periodType,timelyDays"),
+    ("dataElements", "valueType,aggregationType"),
+    ("categoryOptionCombos", ""),
+    ("programs", "programType"),
+    ("programStages", "program[id]"),
+    ("trackedEntityAttributes", "valueType"),
+    ("optionSets", "options[code]"),
+    ("indicators", "numerator,denominator"),
+    ("validationRules", "importance,periodType"),
+)
+
+
+def discover(client: Dhis2Client, *, words: tuple[str, ...] = (), org_unit_levels: int = 3) -> Discovery:
+    """The objects a mapping is made of, as far as the user sees them. `words` keeps those whose name or code has one of them.
+
+    Org units are listed down to `org_unit_levels`. Raises Dhis2Error.
+    """
+    facts = metadata.server_facts(client)
+    candidates: list[Candidate] = []
+    for kind, extra in _KINDS:
+        fields = ",".join(part for part in ("id,code,name", extra) if part)
+        filters = [f"level:le:{org_unit_levels}"] if kind == "organisationUnits" else []
+        for row in metadata.metadata_list(client, kind, fields, filters):
+            candidate = Candidate(kind, str(row["id"]), row.get("code"), str(row.get("name", "")), _detail(row))
+            text = f"{candidate.name} {candidate.code or ''}".casefold()
+            if not words or any(word.casefold() in text for word in words):
+                candidates.append(candidate)
+    return Discovery(client.server, facts.server_at, tuple(candidates))
+
+
+def _detail(row: dict[str, Any]) -> str:
+    parts = []
+    for key, value in sorted(row.items()):
+        if key in ("id", "code", "name") or value in (None, "", []):
+            continue
+        if isinstance(value, dict):
+            value = value.get("id", "")
+        if isinstance(value, list):
+            value = " ".join(
+                sorted(str(item.get("code", item)) if isinstance(item, dict) else str(item) for item in value)
+            )
+        parts.append(f"{key}={value}")
+    return "; ".join(parts)
