@@ -143,6 +143,8 @@ def repair_fonts(text: str, fonts: tuple[str, ...] = ()) -> Decoded:
     text = unicodedata.normalize("NFC", text)
     if text.isascii():
         return Decoded(text, "ascii", ("only ASCII characters",))
+    if _is_vietnamese(text):
+        return Decoded(text, "utf-8", ("letters that only Unicode has",))
     readings = {"utf-8": text, "tcvn3": from_tcvn3(text), "vni": unicodedata.normalize("NFC", from_vni(text))}
     chosen, words = _best(readings)
     hints = tuple(
@@ -150,8 +152,8 @@ def repair_fonts(text: str, fonts: tuple[str, ...] = ()) -> Decoded:
     )
     if chosen is not None:
         return Decoded(readings[chosen], chosen, (f"known words: {', '.join(words[:4])}", *hints))
-    if _is_vietnamese(text) or not any("\x80" <= letter <= "\xff" for letter in text):
-        return Decoded(text, "utf-8", ("letters that only Unicode has",))
+    if not any("\x80" <= letter <= "\xff" for letter in text):
+        return Decoded(text, "utf-8", ("no letter that a font encoding uses",))
     raise EncodingDoubt(
         "the text fits no encoding: fewer than two known headers in any reading", candidates=tuple(readings)
     )
@@ -210,5 +212,5 @@ def _best(readings: dict[str, str]) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _is_vietnamese(text: str) -> bool:
-    """True when letters appear that neither font encoding produces: those beyond Latin-1."""
-    return any(letter > "\u00ff" and unicodedata.category(letter).startswith("L") for letter in text)
+    """True when letters appear that no font encoding shows: ă, đ, ơ, ư and the letters with two marks."""
+    return bool(re.search("[\u1ea0-\u1ef9\u0102\u0103\u0110\u0111\u01a0\u01a1\u01af\u01b0]", text))

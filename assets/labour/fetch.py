@@ -5,6 +5,7 @@ a byte is landed. Does not belong here: reading of bulletins, settings, Dagster.
 """
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,10 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
+from assets.labour.encodings import EncodingDoubt
+from assets.labour.read import REFUSAL_NAME
+from assets.labour.register import SAFE_NAME, holds_identifiers, is_register, pseudonymise
+from assets.labour.workbook import UnreadableFile, open_workbook
 from methods.pseudonym import Pseudonymiser
 from warehouse.landing import Pull, Receipt
 
@@ -188,8 +193,44 @@ def _land(
         pulled.known.append(name)
         return
     known.add(sha256)
+    landed_name, safe, record_count = safe_form(name, data, pseudonymiser)
     pull = pull_factory("file")
     pull.restart()
-    pull.write(name, data)
-    receipt = pull.finish("file", locator, {"name": name, "sha256": sha256, **validators}, 1)
-    pulled.receipts.append(receipt)
+    pull.write(landed_name, safe)
+    parameters = {"name": name, "sha256": sha256, **validators}
+    pulled.receipts.append(pull.finish("file", locator, parameters, record_count))
+
+
+def safe_form(name: str, data: bytes, pseudonymiser: Pseudonymiser) -> tuple[str, bytes, int]:
+    """What may be written to disk of a received file: its landed name, its bytes and its number of records.
+
+    Bulletins and typed forms name nobody and are landed as they came. Registers are landed without identifiers. A file that
+    cannot be read, or that names persons in a form nobody knows, is not landed at all: a note says what it was, so that it
+    is counted and reported.
+    """
+    if name.lower().endswith(".toml"):
+        return name, data, 1
+    try:
+        book = open_workbook(data, name)
+    except UnreadableFile as refused:
+        return _refusal(name, data, refused.found, "a workbook or a text table", refused.advice, "unreadable")
+    except EncodingDoubt as doubt:
+        return _refusal(
+            name, data, str(doubt), f"one of {', '.join(doubt.candidates)} with two known headers",
+            "Save the file as UTF-8 (CSV UTF-8 in Excel) and send it again.", "encoding",
+        )  # fmt: skip
+    if is_register(book):
+        safe, rows = pseudonymise(book, pseudonymiser)
+        return SAFE_NAME, safe, rows
+    if holds_identifiers(book):
+        return _refusal(
+            name, data, "columns or numbers that identify persons, in a form that no register layout knows",
+            "a contract register in a known form",
+            "Nothing of it was stored. Describe its fields in register_layouts/ and send it again.", "unknown_register",
+        )  # fmt: skip
+    return name, data, 1
+
+
+def _refusal(name: str, data: bytes, found: str, expected: str, advice: str, code: str) -> tuple[str, bytes, int]:
+    note = {"code": code, "found": found, "expected": expected, "advice": advice, "byte_count": len(data)}
+    return REFUSAL_NAME, json.dumps(note, ensure_ascii=False, sort_keys=True).encode(), 0

@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "labels"
@@ -25,6 +25,7 @@ def _tone_last(match: re.Match[str]) -> str:
     return "".join(mark for mark in syllable if mark not in _TONES) + tones if tones else syllable
 
 
+@lru_cache(maxsize=65536)
 def fold(text: str) -> str:
     """`text` as it is compared: NFC or NFD, "Hoà" or "Hòa", capitals, dashes and spacing no longer make a difference.
 

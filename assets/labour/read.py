@@ -4,6 +4,7 @@ Belongs here: choosing the reader by what the bytes are and by the layout that r
 readers themselves, landing, frames.
 """
 
+import json
 from pathlib import Path
 
 from assets.labour.bulletin import read_bulletin_sheet
@@ -11,7 +12,22 @@ from assets.labour.encodings import EncodingDoubt
 from assets.labour.faults import Fault
 from assets.labour.figures import Document, Figure, ReadResult, read_figure_form, rejected
 from assets.labour.layout import find_layout
+from assets.labour.register import SAFE_NAME, read_safe_register
 from assets.labour.workbook import UnreadableFile, open_workbook
+
+REFUSAL_NAME = "refused.json"
+"""Name of the note that is landed in place of a file whose content may not be stored."""
+
+
+def read_landed(data: bytes, landed_name: str, name: str) -> ReadResult:
+    """What a landed file holds; `name` is the one it was received under."""
+    if landed_name == REFUSAL_NAME:
+        note = json.loads(data)
+        fault = Fault(note["code"], "error", name, "", "", note["found"], note["expected"], note["advice"])
+        return ReadResult(name, "", "", None, faults=(fault,))
+    if landed_name == SAFE_NAME:
+        return read_safe_register(data, name)
+    return read_file(data, name)
 
 
 def read_file(source: Path | bytes, name: str | None = None) -> ReadResult:

@@ -13,13 +13,14 @@ import polars as pl
 
 from assets.labour.figures import Document, ReadResult
 from assets.labour.periods import window_bounds
-from assets.labour.read import read_file
+from assets.labour.read import read_landed
 from assets.loading import Batch, Batches, TableLoad
 from warehouse.landing import Landing, Receipt
 
 LOADS = (
     TableLoad("core.labour_document", "delta"),
     TableLoad("core.labour_figure", "delta"),
+    TableLoad("core.labour_contract", "delta"),
     TableLoad("core.labour_fault", "delta"),
 )
 """Every load is a delta without deletions: a document that is no longer in the inbox was still published."""
@@ -38,6 +39,16 @@ FIGURE_SCHEMA: dict[str, Any] = {
     "is_practice": pl.Boolean, "confidence_code": pl.String, "resolution": pl.Float64, "printed": pl.String,
     "destination_label": pl.String, "receipt_id": pl.String, "pointer": pl.String, "rejections": _REJECTIONS,
 }  # fmt: skip
+CONTRACT_SCHEMA: dict[str, Any] = {
+    "contract_token": pl.String, "person_token": pl.String, "key_id": pl.String, "token_basis_code": pl.String,
+    "enterprise_code": pl.String, "sex_code": pl.String, "birth_year": pl.Int32, "is_of_age_at_departure": pl.Boolean,
+    "origin_area_code": pl.String, "destination_code": pl.String, "sector_code": pl.String,
+    "contract_type_code": pl.String, "signed_on": pl.Date, "departed_on": pl.Date, "expected_end_on": pl.Date,
+    "returned_on": pl.Date, "return_reason_code": pl.String, "wage_amount": pl.Float64, "wage_currency_code": pl.String,
+    "fee_amount": pl.Float64, "fee_currency_code": pl.String, "has_orientation_certificate": pl.Boolean,
+    "examined_on": pl.Date, "examination_result_code": pl.String, "document_code": pl.String, "published_on": pl.Date,
+    "is_practice": pl.Boolean, "receipt_id": pl.String, "pointer": pl.String, "rejections": _REJECTIONS,
+}  # fmt: skip
 FAULT_SCHEMA: dict[str, Any] = {
     "document_code": pl.String, "fault_number": pl.Int32, "fault_code": pl.String, "severity_code": pl.String,
     "file_name": pl.String, "sheet_name": pl.String, "cell": pl.String, "found": pl.String, "expected": pl.String,
@@ -50,6 +61,8 @@ def document_code(document: Document | None, result: ReadResult, sha256: str) ->
     if document is None:
         stem = re.sub(r"[^a-z0-9]+", "-", result.file.lower()).strip("-")[:40]
         return f"unread-{stem}-{sha256[:8]}"
+    if document.kind_code == "register":
+        return f"register-{document.published_on:%Y%m%d}-{sha256[:8]}"
     periods = sorted(
         figure.period_code
         for figure in result.figures
@@ -66,17 +79,19 @@ def stage_frames(receipts: Sequence[Receipt], landing: Landing) -> dict[str, pl.
     """
     documents: list[dict[str, Any]] = []
     figures: list[dict[str, Any]] = []
+    contracts: list[dict[str, Any]] = []
     faults: list[dict[str, Any]] = []
     for receipt in receipts:
         for path in landing.files(receipt):
             data = path.read_bytes()
             name = str(receipt.parameters.get("name") or path.name)
             sha256 = str(receipt.parameters.get("sha256") or hashlib.sha256(data).hexdigest())
-            result = read_file(data, name)
-            _append(result, sha256, receipt, documents, figures, faults)
+            result = read_landed(data, path.name, name)
+            _append(result, sha256, receipt, documents, figures, contracts, faults)
     return {
         "staging.labour_document": pl.DataFrame(documents, schema=DOCUMENT_SCHEMA, orient="row"),
         "staging.labour_figure": pl.DataFrame(figures, schema=FIGURE_SCHEMA, orient="row"),
+        "staging.labour_contract": pl.DataFrame(contracts, schema=CONTRACT_SCHEMA, orient="row"),
         "staging.labour_fault": pl.DataFrame(faults, schema=FAULT_SCHEMA, orient="row"),
     }
 
@@ -87,6 +102,7 @@ def _append(
     receipt: Receipt,
     documents: list[dict[str, Any]],
     figures: list[dict[str, Any]],
+    contracts: list[dict[str, Any]],
     faults: list[dict[str, Any]],
 ) -> None:
     document = result.document
@@ -144,6 +160,14 @@ def _append(
                 "rejections": reasons,
             }
         )
+    for contract in result.contracts:
+        shared = {
+            "document_code": code,
+            "published_on": document.published_on if document else None,
+            "is_practice": document.is_practice if document else receipt.is_practice,
+            "receipt_id": receipt.receipt_id,
+        }
+        contracts.append({name: (contract | shared).get(name) for name in CONTRACT_SCHEMA})
     for number, fault in enumerate(result.faults, 1):
         faults.append(
             {

@@ -89,11 +89,15 @@ class Sheet:
     hidden_rows: set[int] = field(default_factory=set)
     hidden_columns: set[int] = field(default_factory=set)
     is_hidden: bool = False
+    last_row: int = 0
+    last_column: int = 0
 
     def put(self, cell: Cell) -> None:
         """`cell` stands in the sheet, unless it is empty."""
         if cell.content is not None and cell.content != "":
             self.cells[cell.row, cell.column] = cell
+            self.last_row = max(self.last_row, cell.row)
+            self.last_column = max(self.last_column, cell.column)
 
     def cell(self, row: int, column: int) -> Cell:
         """The cell itself; an empty one when nothing stands there."""
@@ -105,16 +109,6 @@ class Sheet:
             if area.first_row <= row <= area.last_row and area.first_column <= column <= area.last_column:
                 return self.cell(area.first_row, area.first_column)
         return self.cell(row, column)
-
-    @property
-    def last_row(self) -> int:
-        """The last row with content."""
-        return max((row for row, _ in self.cells), default=0)
-
-    @property
-    def last_column(self) -> int:
-        """The last column with content."""
-        return max((column for _, column in self.cells), default=0)
 
     def row(self, row: int) -> list[Cell]:
         """The cells with content in a row, left to right."""

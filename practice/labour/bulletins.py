@@ -11,6 +11,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 import xlsxwriter
@@ -224,6 +225,7 @@ def write_toml(document: CitedDocument) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+@cache
 def document_bytes(document: CitedDocument) -> bytes:
     """The file of one cited document."""
     return write_xlsx(form_of(document)) if document.form_code == "workbook" else write_toml(document)

@@ -5,19 +5,29 @@ here: the files' content (`bulletins`, `registers`), the simulated clock.
 """
 
 import os
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from assets.labour.citations import cited_documents
 from practice.labour.bulletins import available_on, document_bytes, file_name
+from practice.labour.registers import register_files
+
+HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
+"""Files are dated in Ha Noi: a refresh of Monday 05:00 there is still Sunday in UTC."""
 
 
-def files_at(instant: datetime) -> dict[str, bytes]:
-    """Name and bytes of every file published by `instant`: a pure function of it."""
-    on = instant.date()
+def bulletin_files(on: date) -> dict[str, bytes]:
+    """Name and bytes of every cited document published by that day."""
     return {
         file_name(document): document_bytes(document) for document in cited_documents() if available_on(document, on)
     }
+
+
+def files_at(instant: datetime) -> dict[str, bytes]:
+    """Name and bytes of every file sent by `instant`: a pure function of it."""
+    on = instant.astimezone(HANOI).date()
+    return bulletin_files(on) | register_files(on)
 
 
 def write_inbox(folder: Path, instant: datetime) -> list[Path]:

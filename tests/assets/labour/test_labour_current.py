@@ -1,44 +1,16 @@
 """The stated rule for the current figure, on the published vintages and on small planted ones."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
-from assets.labour.fetch import pull_inbox
-from assets.labour.stage import batches
-from assets.loading import load_source
-from methods.pseudonym import Pseudonymiser
-from practice.labour.inbox import write_inbox
-from warehouse.landing import Landing
-from warehouse.load import MODELS
-from warehouse.store import Warehouse
+from practice.labour.inbox import bulletin_files
 
 AT = datetime(2026, 7, 6, 22, tzinfo=UTC)
-
-
-class NoScales:
-    """Scales without rules."""
-
-    def weigh(self, connection: object, table: object, context: object) -> list[object]:
-        return []
-
-    def checks_for(self, table: object) -> list[object]:
-        return []
-
-
-def deployments(folder: Path) -> pl.DataFrame:
-    """The measure over whatever lies in the inbox of `folder`."""
-    landing, warehouse = Landing(folder / "landing"), Warehouse(folder / "warehouse.duckdb")
-    pull_inbox(
-        folder / "inbox",
-        lambda part: landing.pull("labour", part, AT, is_practice=False),
-        set(),
-        Pseudonymiser("a key of the tests, long enough", "test"),
-    )
-    load_source(warehouse, landing, NoScales(), "labour", AT, batches(landing))  # type: ignore[arg-type]
-    return warehouse.read((MODELS / "indicator" / "labour_deployment.sql").read_text(encoding="utf-8"))
 
 
 def cell(frame: pl.DataFrame, period_start: str, kind: str, destination: str, sex: str) -> float | None:
@@ -54,10 +26,12 @@ def cell(frame: pl.DataFrame, period_start: str, kind: str, destination: str, se
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
-    folder = tmp_path_factory.mktemp("published")
-    write_inbox(folder / "inbox", AT)
-    return deployments(folder)
+def published(tmp_path_factory: pytest.TempPathFactory, labour_world: Callable[[Path], Any]) -> pl.DataFrame:
+    world = labour_world(tmp_path_factory.mktemp("published"))
+    for name, data in bulletin_files(AT.date()).items():
+        (world.inbox / name).write_bytes(data)
+    world.refresh(AT)
+    return world.measure("labour_deployment")
 
 
 def test_acceptance_totals_come_out_of_the_measure(published: pl.DataFrame) -> None:
@@ -129,8 +103,11 @@ def form(value: int, published_on: str, kind: str = "press", precision: str = "e
         ),
     ],
 )
-def test_the_rule_for_the_current_figure(tmp_path: Path, files: list[str], current: float) -> None:
-    (tmp_path / "inbox").mkdir()
+def test_the_rule_for_the_current_figure(
+    tmp_path: Path, labour_world: Callable[[Path], Any], files: list[str], current: float
+) -> None:
+    world = labour_world(tmp_path)
     for number, text in enumerate(files):
-        (tmp_path / "inbox" / f"{number}.toml").write_text(text, encoding="utf-8")
-    assert cell(deployments(tmp_path), "2019-01-01", "A", "_T", "_T") == current
+        (world.inbox / f"{number}.toml").write_text(text, encoding="utf-8")
+    world.refresh(AT)
+    assert cell(world.measure("labour_deployment"), "2019-01-01", "A", "_T", "_T") == current

@@ -1,0 +1,90 @@
+"""Labour export in Dagster: one landing asset for all bulletins and registers, one load step for its tables.
+
+Belongs here: declaring. Does not belong here: reading files.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from assets.declare import check_specs, landing_key, load_results, table_key, table_spec
+from assets.inbox import Inbox
+from assets.labour.fetch import landed_sha256, pull_inbox, pull_urls
+from assets.labour.stage import batches
+from assets.loading import known_receipts, load_source
+from methods.pseudonym import Pseudonymiser
+from warehouse.catalogue.table_catalogue import tables
+from warehouse.clock import Refresh
+from warehouse.landing import Landing
+from warehouse.quality import Scales
+from warehouse.store import Warehouse
+
+SOURCE = "labour"
+
+
+def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
+    """The asset `landing/labour` and the tables of group labour in staging and core."""
+    loaded = [
+        table for table in tables().values() if table.group == "labour" and table.schema_name in ("staging", "core")
+    ]
+    staging = [table_key(table.name) for table in loaded if table.schema_name == "staging"]
+
+    @dg.asset(
+        key=landing_key(SOURCE),
+        group_name="landing",
+        kinds={"excel", "file"},
+        owners=["team:mhwg-data"],
+        tags={"layer": "landing", "source": SOURCE},
+        description="Bulletins, press forms and contract registers of the overseas-labour department, as received.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                "pulled",
+                asset=landing_key(SOURCE),
+                description="Every address answered and every file could be landed; the others go on when one does not.",
+            )
+        ],
+    )
+    def land_labour(
+        context: dg.AssetExecutionContext,
+        labour_inbox: dg.ResourceParam[Inbox],
+        warehouse: dg.ResourceParam[Warehouse],
+        landing: dg.ResourceParam[Landing],
+        refresh: dg.ResourceParam[Refresh],
+        pseudonymiser: dg.ResourceParam[Pseudonymiser],
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the bare name
+        def pull_factory(part: str) -> Any:
+            return landing.pull(SOURCE, part, refresh.as_at, is_practice=refresh.is_practice)
+
+        known = known_receipts(warehouse, landing, SOURCE)
+        pulled = pull_inbox(labour_inbox.folder, pull_factory, landed_sha256(known), pseudonymiser)
+        fetched = pull_urls(labour_inbox.urls, pull_factory, known, pseudonymiser, credential=labour_inbox.credential)
+        receipts = [*pulled.receipts, *fetched.receipts]
+        faults = [*pulled.faults, *fetched.faults]
+        landing.note_pull(receipts, refresh.as_at)
+        context.log.info("labour: %s new files, %s known, %s faults", len(receipts), len(pulled.known), len(faults))
+        metadata: dict[str, Any] = {"new_files": len(receipts), "known_files": len(pulled.known) + len(fetched.known)}
+        if faults:
+            metadata |= {"mhwg/fault": " | ".join(faults), "mhwg/fault_source": SOURCE}
+        return dg.MaterializeResult(
+            metadata=metadata,
+            check_results=[dg.AssetCheckResult(check_name="pulled", passed=not faults, metadata={"faults": faults})],
+        )
+
+    @dg.multi_asset(
+        name="load_labour",
+        specs=[
+            table_spec(table, [landing_key(SOURCE)] if table.schema_name == "staging" else staging) for table in loaded
+        ],
+        check_specs=check_specs(loaded, scales),
+    )
+    def load_labour(
+        warehouse: dg.ResourceParam[Warehouse],
+        landing: dg.ResourceParam[Landing],
+        refresh: dg.ResourceParam[Refresh],
+        scales: dg.ResourceParam[Scales],
+    ) -> Iterator[Any]:
+        report = load_source(warehouse, landing, scales, SOURCE, refresh.recorded_at, batches(landing))
+        yield from load_results(loaded, [report], warehouse.row_counts(table.name for table in loaded), scales)
+
+    return [land_labour, load_labour]
