@@ -104,6 +104,7 @@ class IndicatorCard:
     caveats: tuple[str, ...] = ()
     caveats_vi: tuple[str, ...] = ()
     source_codes: tuple[str, ...] = ()
+    series_codes: tuple[str, ...] = ()
     is_experimental: bool = False
 
 
@@ -168,6 +169,7 @@ class ReleaseContext:
     code_version: str
     receipts: tuple[Receipt, ...] = ()
     licence: str = "The publishers' terms apply to each source; the compilation is free to use with attribution."
+    licence_vi: str = "Mỗi nguồn áp dụng điều khoản của đơn vị công bố; bản tổng hợp được sử dụng tự do, có ghi nguồn."
 
     @property
     def release_id(self) -> str:

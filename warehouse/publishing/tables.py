@@ -99,7 +99,7 @@ FOOTNOTE_SCHEMA: dict[str, pl.DataType] = {
 }
 """Columns of `release.footnote`: one row per lettered note of a table."""
 
-_COVERED_BY_MARK = frozenset(
+COVERED_BY_MARK = frozenset(
     {"period_open", "provisional_source", "bracketed_small_sample", "estimate_unreliable", REVISED_MARK, "revised"}
 )
 """Footnote codes whose meaning the symbol key already gives: a status letter, or the brackets."""
@@ -121,7 +121,7 @@ class _ShownColumn:
 
 
 @dataclass
-class _Letters:
+class Letters:
     """Footnote letters of one table, given out in reading order; capitals, as small letters are status marks."""
 
     texts: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -190,7 +190,7 @@ class _TableMaker:
         self.catalogue = catalogue
         self.by_indicator = by_indicator
         self.problems = problems
-        self.letters = _Letters()
+        self.letters = Letters()
 
     def make(self, cells: list[dict[str, Any]], columns: list[dict[str, Any]], footnotes: list[dict[str, Any]]) -> None:
         """The table's rows are appended to the three lists."""
@@ -405,7 +405,7 @@ class _TableMaker:
         ]
         if len(carried) < 2:
             return frozenset()
-        return frozenset(set.intersection(*carried) - _COVERED_BY_MARK)
+        return frozenset(set.intersection(*carried) - COVERED_BY_MARK)
 
     def _cell(
         self,
@@ -473,7 +473,7 @@ class _TableMaker:
         texts.extend(
             self.catalogue.regional.footnote(code)
             for code in own_codes
-            if code not in _COVERED_BY_MARK and code not in standing
+            if code not in COVERED_BY_MARK and code not in standing
         )
         if "D" in flags and "definition_differs" not in own_codes:
             texts.append(self.catalogue.regional.footnote("definition_differs"))

@@ -8,6 +8,8 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
+import polars as pl
+
 from warehouse.publishing.content import ReleaseContent
 
 NOTE_KEYS = (
@@ -35,9 +37,18 @@ def text(key: str, language: str) -> str:
 
 def sources_of(content: ReleaseContent, table_code: str, language: str) -> tuple[str, ...]:
     """One line per source that the table's figures rest on: name, producer, citation, edition, access date, terms."""
-    part = content.regional.of_table(table_code).cells
-    used = set(part["source_codes"].explode().drop_nulls())
-    return tuple(source_line(content, code, language) for code in sorted(used))
+    cells = content.regional.of_table(table_code).cells
+    return tuple(source_line(content, code, language) for code in source_codes_of(content, cells))
+
+
+def source_codes_of(content: ReleaseContent, figures: pl.DataFrame) -> tuple[str, ...]:
+    """Codes of the sources behind figures; `reference` is replaced by the series that the figure's indicator reads."""
+    codes: set[str] = set()
+    pairs = figures.select("indicator_code", "source_codes").explode("source_codes").drop_nulls().unique()
+    for indicator, source in pairs.iter_rows():
+        card = content.catalogue.card(indicator)
+        codes.update(card.series_codes if card and source == "reference" and card.series_codes else [source])
+    return tuple(sorted(codes))
 
 
 def source_line(content: ReleaseContent, code: str, language: str) -> str:

@@ -21,7 +21,7 @@ from warehouse.publishing.content import KEY_COLUMNS, IndicatorCard, ReleaseCont
 from warehouse.publishing.display import period_order, period_text
 from warehouse.publishing.names import Names
 from warehouse.publishing.pages.charts import Point, Series, bar_chart, interval_chart, line_chart, tile_grid
-from warehouse.publishing.tables import cell_marks, display_text
+from warehouse.publishing.tables import COVERED_BY_MARK, Letters, cell_marks, display_text
 
 LANGUAGES = ("en", "vi")
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -189,8 +189,8 @@ class _Site:
 
     def all_sources(self) -> list[str]:
         """One line per source that any figure rests on."""
-        used = set(self.content.observations["source_codes"].explode().drop_nulls())
-        return [wording.source_line(self.content, code, self.language) for code in sorted(used)]
+        codes = wording.source_codes_of(self.content, self.content.observations)
+        return [wording.source_line(self.content, code, self.language) for code in codes]
 
     def counts(self) -> dict[str, str]:
         """How many figures are published and how many suppressed."""
@@ -342,7 +342,7 @@ class _Site:
     # Overview
 
     def table_cards(self) -> list[dict[str, Any]]:
-        """One card per table with its headline figure: the total row, else the first row that has one."""
+        """One card per table with its headline figure: the total row, else Viet Nam's, else the first row that has one."""
         return [self._table_card(table) for table in self.content.catalogue.regional.tables]
 
     def _table_card(self, table: RegionalTable) -> dict[str, Any]:
@@ -351,7 +351,12 @@ class _Site:
         totals = [entry.code for entry in _entries(self.content, table) if entry.is_total]
         columns = part.columns.filter(pl.col("group_code") == table.chart[0].column)["column_code"].to_list()
         cells = part.cells.filter(pl.col("value").is_not_null() & pl.col("column_code").is_in(columns)).sort(
-            [~pl.col("row_code").is_in(totals), -pl.col("column_order"), pl.col("row_order")]
+            [
+                ~pl.col("row_code").is_in(totals),
+                pl.col("row_code") != "VNM",
+                -pl.col("column_order"),
+                pl.col("row_order"),
+            ]
         )
         card: dict[str, Any] = {
             "code": table.code,
@@ -419,8 +424,11 @@ class _Site:
         )
         shown = sorted(rows, key=lambda r: period_order(r["period_code"]), reverse=True)
         is_cut = len(shown) > _ROWS_SHOWN
-        used = {code for row in rows for code in row["source_codes"] or ()}
+        used = wording.source_codes_of(
+            self.content, self.content.observations.filter(pl.col("indicator_code") == card.code)
+        )
         vi = lang == "vi"
+        letters = Letters()
         return {
             "card": {
                 "code": card.code,
@@ -431,7 +439,10 @@ class _Site:
             "has_practice": any(row["is_practice"] for row in rows),
             "chart": self._trend(card, rows),
             "is_cut": is_cut,
-            "rows": [self._figure_row(row, card) for row in shown[:_ROWS_SHOWN]],
+            "rows": [self._figure_row(row, card, letters) for row in shown[:_ROWS_SHOWN]],
+            "footnotes": [
+                {"mark": mark, "text": vi_text if vi else en} for (en, vi_text), mark in letters.texts.items()
+            ],
             "facts": [
                 ("numerator", card.numerator_vi if vi else card.numerator),
                 ("denominator", card.denominator_vi if vi else card.denominator),
@@ -447,14 +458,16 @@ class _Site:
                 for table in self.content.catalogue.regional.tables
                 if card.code in table.indicators
             ],
-            "sources": [wording.source_line(self.content, code, lang) for code in sorted(used)],
+            "sources": [wording.source_line(self.content, code, lang) for code in used],
         }
 
-    def _figure_row(self, row: Mapping[str, Any], card: IndicatorCard) -> dict[str, Any]:
-        footnotes = {
-            str(i): self.content.catalogue.regional.footnote(code).in_language(self.language)
-            for i, code in enumerate(row["footnote_codes"] or (), start=1)
-        }
+    def _figure_row(self, row: Mapping[str, Any], card: IndicatorCard, letters: Letters) -> dict[str, Any]:
+        notes = [
+            self.content.catalogue.regional.footnote(code)
+            for code in row["footnote_codes"] or ()
+            if code not in COVERED_BY_MARK
+        ]
+        footnotes = {letters.mark(note): note.in_language(self.language) for note in notes}
         return {
             "area": self.names.area(row["area_code"]),
             "breakdown": self.names.breakdown(row),
