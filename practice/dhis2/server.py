@@ -194,6 +194,12 @@ class RunningServers:
         for thread in self._threads:
             thread.start()
 
+    def wait(self) -> None:
+        """Blocks until the servers stop; Ctrl-C passes through."""
+        for thread in self._threads:
+            while thread.is_alive():
+                thread.join(timeout=1)
+
     def stop(self) -> None:
         """Every server has stopped listening."""
         for server in self._servers.values():

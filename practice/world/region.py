@@ -4,11 +4,12 @@ Everything is a pure function of the seed, the switches and the instant; the cac
 belong here.
 """
 
+import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from typing import Any, TypeVar
 
 from practice.world import geography
 from practice.world.aggregates import AggregateWorld, visible_registration, visible_values
@@ -17,6 +18,7 @@ from practice.world.people import Person
 from practice.world.records import DataValue, Registration, TrackedEntity
 from practice.world.referrals import ReferralWorld, TrueReferral, fold
 
+T = TypeVar("T")
 FAULTS = ("unknown-code", "negative", "text-in-number", "closed-unit", "part-over-whole")
 
 
@@ -40,15 +42,30 @@ class ServerState:
 
     def __init__(self, world: "World", server: str, instant: datetime) -> None:
         self.world, self.server, self.instant = world, server, instant
+        self._lock = threading.RLock()
+        self._made: dict[str, Any] = {}
 
-    @cached_property
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` gives, made once although many requests ask at the same time."""
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = make()
+            made: T = self._made[name]
+            return made
+
+    @property
     def org_units(self) -> tuple[OrgUnit, ...]:
         """The units that had been created by the instant."""
-        return tuple(u for u in geography.org_units(self.server) if u.created_at <= self.instant)
+        return self._once(
+            "org_units", lambda: tuple(u for u in geography.org_units(self.server) if u.created_at <= self.instant)
+        )
 
-    @cached_property
+    @property
     def paths(self) -> dict[str, str]:
         """Path of each unit (`/top/.../uid`) by UID."""
+        return self._once("paths", self._paths)
+
+    def _paths(self) -> dict[str, str]:
         parents = {u.uid: u.parent_at(self.instant) for u in self.org_units}
         made: dict[str, str] = {}
 
@@ -62,24 +79,33 @@ class ServerState:
             path(uid)
         return made
 
-    @cached_property
+    @property
     def tracked_entities(self) -> list[TrackedEntity]:
         """Every tracked entity, deleted ones included and marked, oldest first."""
+        return self._once("tracked_entities", self._tracked_entities)
+
+    def _tracked_entities(self) -> list[TrackedEntity]:
         found = (fold(d, self.instant) for d in self.world.referrals.dossiers(self.server, self.instant))
         return sorted((te for te in found if te is not None), key=lambda te: (te.created_at, te.uid))
 
-    @cached_property
+    @property
     def data_values(self) -> list[DataValue]:
         """Every data value, deleted ones included and marked, by data set, period and unit."""
+        return self._once("data_values", self._data_values)
+
+    def _data_values(self) -> list[DataValue]:
         return [
             value
             for report in self.world.aggregates.reports(self.server, self.instant)
             for value in visible_values(report, self.instant)
         ]
 
-    @cached_property
+    @property
     def registrations(self) -> list[Registration]:
         """Every complete data set registration, withdrawn ones included and marked."""
+        return self._once("registrations", self._registrations)
+
+    def _registrations(self) -> list[Registration]:
         found = (
             visible_registration(r, self.instant) for r in self.world.aggregates.reports(self.server, self.instant)
         )
@@ -105,17 +131,19 @@ class World:
         )
         self.aggregates = AggregateWorld(seed, faults=self.faults)
         self._states: OrderedDict[tuple[str, datetime], ServerState] = OrderedDict()
+        self._lock = threading.Lock()
 
     def server(self, server: str, instant: datetime) -> ServerState:
         """The state of one server at an instant; the last few are kept."""
         key = (server, instant.astimezone(UTC))
-        if key not in self._states:
-            if server not in geography.SERVERS:
-                raise ValueError(f"no practice server {server!r}; there are {', '.join(geography.SERVERS)}")
-            self._states[key] = ServerState(self, server, key[1])
-            while len(self._states) > 8:
-                self._states.popitem(last=False)
-        return self._states[key]
+        if server not in geography.SERVERS:
+            raise ValueError(f"no practice server {server!r}; there are {', '.join(geography.SERVERS)}")
+        with self._lock:
+            if key not in self._states:
+                self._states[key] = ServerState(self, server, key[1])
+                while len(self._states) > 8:
+                    self._states.popitem(last=False)
+            return self._states[key]
 
     def true_referrals(self, instant: datetime) -> list[TrueReferral]:
         """What really happened in every episode of which some server knows at the instant."""
