@@ -144,7 +144,8 @@ def _validate(
     verdicts = {verdict.rule_code: verdict for verdict in suite.validate(list(configurations.values()))}
     if not is_alive(connection):
         raise TransactionLostError(table.name, _suspects(rules))
-    failed = [code for code, verdict in verdicts.items() if not verdict.passed]
+    # Of predicates and queries the offending rows are known from the rule itself; only an expectation has to be asked.
+    failed = [rule.code for rule in rules if isinstance(rule.form, Expect) and not verdicts[rule.code].passed]
     offending: dict[str, str] = {}
     detailed = suite.validate([configurations[code] for code in failed], index_column=ROW_NUMBER)
     if not is_alive(connection):
@@ -214,10 +215,11 @@ def _outcome(
         if rowid_sql is not None:
             count = int(connection.execute(f"select count(*) from ({rowid_sql}) as offending").fetchall()[0][0])
             samples = _sample_keys(connection, table, rowid_sql)
-        elif verdict is not None and verdict.unexpected_count is not None:
-            count = verdict.unexpected_count
+        elif isinstance(rule.form, Query):
+            sql = batch.fill(rule.form.sql, f"({batch.select()}\n)")
+            count = int(connection.execute(f"select count(*) from ({sql}\n) as found").fetchall()[0][0])
         else:
-            count = 1
+            count = verdict.unexpected_count if verdict is not None and verdict.unexpected_count is not None else 1
     return RuleOutcome(
         rule_code=rule.full_code,
         table=rule.table,

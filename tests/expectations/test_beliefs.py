@@ -111,7 +111,8 @@ def test_the_sound_world_passes(connection: Any, name: str) -> None:
 @pytest.mark.parametrize(("name", "code"), BELIEFS)
 def test_a_belief_is_broken_by_its_mutation_and_nothing_else_is(connection: Any, name: str, code: str) -> None:
     table = tables()[name]
-    rules = rules_for(table)
+    # Presence is proved below; without it this test is half as long (5 ms per expectation, 25 of them in some suites).
+    rules = tuple(rule for rule in rules_for(table) if not (rule.is_structural and rule.code.endswith("_is_present")))
     (rule,) = [rule for rule in rules if rule.code == code]
     changes = ", ".join(
         f"{column} = " + expression.replace("{as_at}", literal(AT)) for column, expression in rule.broken_by.items()
