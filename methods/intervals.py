@@ -5,7 +5,7 @@ standardisation (`methods.rates`), survey designs (`methods.survey_estimation`),
 interval (the indicator catalogue). Specification: docs/methods/intervals.md.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -143,7 +143,7 @@ def kaplan_meier_median(durations: ArrayLike, is_observed: ArrayLike, level: flo
         low_curve = np.where(survival > 0, survival ** np.exp(spread), 0.0)
         high_curve = np.where(survival > 0, survival ** np.exp(-spread), 0.0)
 
-    def first_at_half(curve: Numbers) -> float:
+    def first_at_half(curve: NDArray[Any]) -> float:
         # 1e-12: the product of fractions that should be exactly one half misses it by rounding (6 of 12 gave 0.5000000000000001).
         reached = np.flatnonzero(curve <= 0.5 + 1e-12)
         return float(times[reached[0]]) if reached.size else float("nan")

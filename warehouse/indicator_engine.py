@@ -168,10 +168,12 @@ def compute_with_findings(
     findings: list[Finding] = []
     for indicator in indicators:
         cells = _fetch_cells(connection, indicator, known, as_at)
-        region = _regional(cells, indicator, membership, weights)
-        observed, found = _finish(indicator, cells, region, known, as_at)
+        sound, impossible = _without_impossible(cells, indicator)
+        region = _regional(sound, indicator, membership, weights)
+        measured = _with_intervals(_joined(sound, region), indicator)
+        observed = _observations(indicator, measured, known, as_at.astimezone(UTC).date())
         frames.append(observed)
-        findings.extend(found)
+        findings += [*impossible, *_implausible_findings(indicator, measured)]
         if progress is not None:
             progress(indicator.code, observed.height)
     return Computation(pl.concat(frames).sort(KEY_COLUMNS), tuple(findings))
@@ -317,36 +319,33 @@ def _ordered_flags(flags: Sequence[str], is_empty: bool) -> list[str]:
     return sorted(kept, key=STATUS_PRECEDENCE.index) or ["A"]
 
 
-def _finish(
-    indicator: Indicator,
-    cells: pl.DataFrame,
-    region: pl.DataFrame | None,
-    catalogue: IndicatorCatalogue,
-    as_at: datetime,
-) -> tuple[pl.DataFrame, list[Finding]]:
-    none = pl.lit(None)
-    frames = [
-        cells.with_columns(
-            none.cast(pl.Float64).alias("coverage_share"),
-            none.cast(pl.String).alias("membership_version"),
-            pl.lit(True).alias("is_covered"),
-            pl.lit(False).alias("is_regional"),
-        )
-    ]
-    if region is not None:
-        frames.append(
-            region.with_columns(pl.lit(True).alias("is_regional"), pl.lit(1, dtype=pl.Int64).alias("figures"))
-        )
-    joined = pl.concat([frame.select(frames[0].columns) for frame in frames]) if len(frames) > 1 else frames[0]
-    impossible = joined.with_columns(_impossible(indicator).alias("is_impossible"))
-    findings = [_impossible_finding(indicator, row) for row in impossible.filter("is_impossible").iter_rows(named=True)]
+def _without_impossible(cells: pl.DataFrame, indicator: Indicator) -> tuple[pl.DataFrame, list[Finding]]:
+    """Cells with the numbers of impossible ones taken out, so that they reach no regional row either."""
+    marked = cells.with_columns(_impossible(indicator).alias("is_impossible"))
+    findings = [_impossible_finding(indicator, row) for row in marked.filter("is_impossible").iter_rows(named=True)]
     numbers = ("value", "lower", "upper", "se", "numerator", "denominator")
-    sound = impossible.with_columns(
-        [pl.when(~pl.col("is_impossible")).then(pl.col(name)).alias(name) for name in numbers]
+    return (
+        marked.with_columns([pl.when(~pl.col("is_impossible")).then(pl.col(name)).alias(name) for name in numbers]),
+        findings,
     )
-    measured = _with_intervals(sound, indicator)
-    findings += _implausible_findings(indicator, measured)
-    return _observations(indicator, measured, catalogue, as_at.astimezone(UTC).date()), findings
+
+
+def _joined(cells: pl.DataFrame, region: pl.DataFrame | None) -> pl.DataFrame:
+    """Country and province cells with the regional rows below them, all with the same columns."""
+    members = cells.with_columns(
+        pl.lit(None, dtype=pl.Float64).alias("coverage_share"),
+        pl.lit(None, dtype=pl.String).alias("membership_version"),
+        pl.lit(True).alias("is_covered"),
+        pl.lit(False).alias("is_regional"),
+    )
+    if region is None:
+        return members
+    regional = region.with_columns(
+        pl.lit(True).alias("is_regional"),
+        pl.lit(False).alias("is_impossible"),
+        pl.lit(1, dtype=pl.Int64).alias("figures"),
+    )
+    return pl.concat([members, regional.select(members.columns)])
 
 
 def _impossible_finding(indicator: Indicator, row: Mapping[str, Any]) -> Finding:

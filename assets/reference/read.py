@@ -67,6 +67,7 @@ class Series:
     code: str
     edition: str
     title: str
+    title_vi: str
     official_code: str
     producer: str
     edition_text: str
@@ -97,9 +98,10 @@ def parse_register(text: str, name: str) -> tuple[Series, ...]:
                 f"{name}: {raw.get('file')}: unknown keys {unknown}; known: {sorted(known)}", file=name
             )
         try:
-            found.append(
-                Series(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
-            )
+            values: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()
+            }
+            found.append(Series(**values))
         except TypeError as fault:
             raise ReferenceFault(f"{name}: {raw.get('file')}: {fault}", file=name) from fault
     current = [series.code for series in found if series.is_current]
@@ -242,3 +244,20 @@ def batches(landing: Landing) -> Batches:
             yield Batch((receipt,), {}, frames, loads(frames))
 
     return of_receipts
+
+
+def source_cards() -> list[dict[str, str]]:
+    """How each series and edition is to be cited, by the source code that observations carry (`series.edition`)."""
+    return [
+        {
+            "source_code": f"{series.code}.{series.edition}",
+            "name_en": series.title,
+            "name_vi": series.title_vi,
+            "producer": series.producer,
+            "citation": f"{series.official_code}, {series.years}; copy: {'; '.join(series.locator)}",
+            "edition": series.edition_text,
+            "accessed_on": series.accessed.isoformat(),
+            "licence": series.licence,
+        }
+        for series in register()
+    ]

@@ -40,7 +40,7 @@ select
     true as is_observed,
     null::varchar as status_code,
     null::varchar as footnote_code,
-    'reference' as source_code,
+    series_code || '.' || edition_code as source_code,
     receipt_id,
     is_practice,
     series_code,

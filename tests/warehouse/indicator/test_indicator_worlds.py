@@ -1,0 +1,343 @@
+"""Each indicator of the first set in a world small enough for a pencil."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from methods import intervals
+
+
+def population(area: str, year: int, value: float, **codes: str) -> dict[str, Any]:
+    return {"series_code": "population_wpp", "edition_code": "wpp2024", "area_code": area, "year": year, "value": value,
+            "is_current_edition": True, **codes}  # fmt: skip
+
+
+def figure(series: str, area: str, year: int, value: float, **more: Any) -> dict[str, Any]:
+    return {"series_code": series, "edition_code": "now", "area_code": area, "year": year, "value": value,
+            "is_current_edition": True, **more}  # fmt: skip
+
+
+def deployment(period: str, value: float, destination: str = "_T", sex: str = "_T", **more: Any) -> dict[str, Any]:
+    year, month = int(period[:4]), int(period[4:] or 1)
+    window = more.pop("window", "month" if len(period) == 6 else "year")
+    start = date(year, 1, 1) if window != "month" else date(year, month, 1)
+    end = date(year, 12, 31) if len(period) == 4 else date(year, month, 28)
+    return {"series_code": "deployments", "window_code": window, "period_code": period, "destination_code": destination,
+            "sex_code": sex, "document_code": "doc", "published_on": date(2025, 1, 5), "period_start_on": start,
+            "period_end_on": end, "value": value, "finality_code": "final", "precision_code": "exact",
+            "confidence_code": "confirmed", "receipt_id": "r1", **more}  # fmt: skip
+
+
+@pytest.fixture
+def labour(world: Any) -> Any:
+    """The published year 2023 with two of its destinations, the year 2022, and plans."""
+    world.put(
+        "core.labour_document", {"document_code": "doc", "kind_code": "bulletin", "published_on": date(2025, 1, 5)}
+    )
+    world.put(
+        "core.labour_figure",
+        deployment("2023", 159_986), deployment("2023", 55_804, sex="F"),
+        deployment("2023", 80_010, "JPN"), deployment("2023", 34_523, "JPN", "F"),
+        deployment("2023", 11_626, "KOR"), deployment("2023", 1_073, "KOR", "F"),
+        deployment("2022", 142_779),
+        deployment("2022", 90_000, series_code="plan"), deployment("2023", 120_000, series_code="plan"),
+        deployment("202402", 23_195, window="cumulative"), deployment("2024", 125_000, series_code="plan"),
+    )  # fmt: skip
+    return world
+
+
+def test_lm01_takes_totals_as_published_and_never_adds_parts(labour: Any) -> None:
+    cells = labour.observe("LM01")
+    whole = cells.where("VNM", "2023")
+    assert whole["value"] == 159_986
+    assert whole["lower"] is None
+    assert whole["obs_status"] == "A"
+    assert cells.where("VNM", "2023", sex="F")["value"] == 55_804
+    assert cells.where("VNM", "2023", destination="JPN", sex="F")["value"] == 34_523
+    assert cells.where("VNM", "2022")["value"] == 142_779
+    assert not cells.has("VNM", "2022", destination="JPN")
+
+
+def test_lm02_divides_women_by_all_and_has_no_sampling_interval(labour: Any) -> None:
+    cells = labour.observe("LM02")
+    assert cells.where("VNM", "2023")["value"] == pytest.approx(100 * 55_804 / 159_986)
+    korea = cells.where("VNM", "2023", destination="KOR")
+    assert korea["value"] == pytest.approx(9.2293, abs=5e-5)
+    assert (korea["numerator"], korea["denominator"]) == (1_073, 11_626)
+    assert korea["lower"] is None
+    assert not cells.has("VNM", "2022"), "women of 2022 are not published: no share, and not a zero"
+
+
+def test_lm03_shares_sum_to_hundred(labour: Any) -> None:
+    cells = labour.observe("LM03")
+    shares = [cells.where("VNM", "2023", destination=code)["value"] for code in ("JPN", "KOR", "_O")]
+    assert shares[0] == pytest.approx(100 * 80_010 / 159_986)
+    assert sum(shares) == pytest.approx(100)
+
+
+def test_lm04_recomputes_the_published_percentages(labour: Any) -> None:
+    cells = labour.observe("LM04")
+    assert round(cells.where("VNM", "2022")["value"], 2) == 158.64
+    assert round(cells.where("VNM", "2023")["value"], 2) == 133.32
+    assert round(cells.where("VNM", "202402")["value"], 2) == 18.56
+    assert "plan_upper_bound" in cells.where("VNM", "2023")["footnote_codes"]
+    assert not cells.has("VNM", "2024"), "two months are not the year"
+
+
+def test_tb01_is_taken_as_published_with_its_bounds(world: Any) -> None:
+    world.put("core.reference_value", figure("tb_incidence_rate", "VNM", 2023, 182, lower=116, upper=263))
+    world.put(
+        "core.reference_value",
+        figure("tb_incidence_rate", "VNM", 2023, 176, edition_code="before", is_current_edition=False),
+    )
+    cell = world.observe("TB01").where("VNM", "2023")
+    assert (cell["value"], cell["lower"], cell["upper"]) == (182, 116, 263)
+    assert cell["interval_code"] == "published95"
+    assert cell["source_codes"] == ["tb_incidence_rate.now"]
+    assert cell["numerator"] is None
+
+
+def test_tb02_rate_with_garwood_limits(world: Any) -> None:
+    world.put("core.reference_value", figure("tb_notifications", "BRN", 2023, 10), population("BRN", 2023, 20_000))
+    cell = world.observe("TB02").where("BRN", "2023")
+    assert cell["value"] == 50
+    assert cell["lower"] == pytest.approx(23.976945, abs=5e-6)
+    assert cell["upper"] == pytest.approx(91.95178, abs=5e-6)
+    assert cell["interval_code"] == "garwood95"
+    assert cell["footnote_codes"] == ["population_wpp2024"]
+
+
+def test_a_rate_without_denominator_is_null_and_says_missing(world: Any) -> None:
+    world.put("core.reference_value", figure("tb_notifications", "BRN", 2023, 10))
+    cell = world.observe("TB02").where("BRN", "2023")
+    assert cell["value"] is None
+    assert cell["obs_status"] == "O"
+    assert cell["numerator"] == 10
+    assert "denominator_missing" in cell["footnote_codes"]
+
+
+def referral(
+    code: str, on: date, registered: int | None = None, received: int | None = None, **more: Any
+) -> dict[str, Any]:
+    after = lambda days: None if days is None else date.fromordinal(on.toordinal() + days)  # noqa: E731
+    return {"referral_code": code, "disease_code": "TB", "sex_code": "F", "from_country_code": "VNM",
+            "from_area_code": "VN34-91", "to_country_code": "KHM", "link_code": "linked", "referred_on": on,
+            "received_on": after(received), "registered_on": after(registered), "is_practice": True,
+            "receipt_id": f"receipt-{code[0]}", **more}  # fmt: skip
+
+
+def test_tb10_counts_each_referral_once_in_every_area_that_holds_it(world: Any) -> None:
+    may = date(2026, 5, 4)
+    world.put(
+        "core.referral",
+        referral("a1", may),
+        referral("a2", may, sex_code="M"),
+        referral("b3", date(2026, 6, 1), from_area_code="VN63-89"),
+        referral("b4", may, link_code="arrived_unannounced"),
+        referral("b5", may, link_code="duplicate"),
+        referral("b6", may, disease_code="HIV"),
+        referral("b7", may, from_country_code="KHM", from_area_code="KH-20", to_country_code="VNM"),
+    )
+    cells = world.observe("TB10")
+    assert cells.where("VNM", "2026")["value"] == 3
+    assert cells.where("VNM", "202605")["value"] == 2
+    assert cells.where("VNM", "202605", sex="M")["value"] == 1
+    assert cells.where("VN34-91", "2026Q2")["value"] == 3, "the old province counts in its successor"
+    assert not any(cell["area_code"].startswith("VN63") for cell in cells)
+    assert cells.where("KHM", "2026", origin="KHM", destination="VNM")["value"] == 1
+    year = cells.where("VNM", "2026")
+    assert year["is_practice"]
+    assert year["receipt_ids"] == ["receipt-a", "receipt-b"]
+    assert year["obs_status"] == "P", "the year is not over"
+    assert cells.where("VNM", "202605")["obs_status"] == "A"
+
+
+def test_tb11_counts_only_closed_windows(world: Any) -> None:
+    # As at 6 July: a window of 30 days from 5 June closes on 5 July (closed), from 6 June on 6 July (still open).
+    world.put(
+        "core.referral",
+        referral("a1", date(2026, 6, 5), registered=30),
+        referral("a2", date(2026, 6, 5), registered=31),
+        referral("a3", date(2026, 6, 6), registered=1),
+        referral("a4", date(2026, 6, 1), link_code="sent_not_arrived"),
+    )
+    cell = world.observe("TB11").where("VNM", "202606")
+    assert (cell["numerator"], cell["denominator"]) == (1, 3)
+    assert cell["value"] == pytest.approx(100 / 3)
+    exact = intervals.clopper_pearson(1, 3)
+    assert cell["lower"] == pytest.approx(100 * float(exact.lower))
+    assert cell["interval_code"] == "clopper_pearson95"
+    assert cell["n"] == 3
+    assert cell["obs_flags"] == ["G"], "experimental: no official definition"
+
+
+def test_tb11_nobody_arrived_is_zero_and_nothing_closed_is_no_cell(world: Any) -> None:
+    world.put("core.referral", referral("a1", date(2026, 5, 5)), referral("a2", date(2026, 7, 1), registered=2))
+    cells = world.observe("TB11")
+    assert cells.where("VNM", "202605")["value"] == 0
+    assert not cells.has("VNM", "202607")
+
+
+def test_tb11_follows_the_instant_not_the_machine(world: Any) -> None:
+    world.put("core.referral", referral("a1", date(2026, 6, 1), registered=2))
+    assert not world.observe("TB11", as_at=datetime(2026, 6, 20, tzinfo=UTC)).has("VNM", "202606")
+    assert world.observe("TB11", as_at=datetime(2026, 7, 20, tzinfo=UTC)).where("VNM", "202606")["value"] == 100
+
+
+def test_tb12_median_of_complete_and_of_open_waits(world: Any) -> None:
+    march = date(2026, 3, 2)
+    world.put("core.referral", *[referral(f"a{days}", march, received=days) for days in (1, 2, 3, 4, 5, 6, 7)])
+    cell = world.observe("TB12").where("VNM", "2026Q1")
+    assert (cell["value"], cell["lower"], cell["upper"]) == (4, 1, 7)
+    assert cell["interval_code"] == "order_statistic95"
+    world.put("core.referral", *[referral(f"c{n}", march, link_code="sent_not_arrived") for n in range(3)])
+    censored = world.observe("TB12").where("VNM", "2026Q1")
+    assert censored["value"] == 5, "10 patients: survival falls to one half at the fifth arrival"
+    assert censored["interval_code"] == "kaplan_meier95"
+
+
+def test_tb12_without_a_median_says_missing(world: Any) -> None:
+    world.put("core.referral", *[referral(f"c{n}", date(2026, 3, 2), link_code="sent_not_arrived") for n in range(3)])
+    cell = world.observe("TB12").where("VNM", "2026Q1")
+    assert cell["value"] is None
+    assert cell["obs_flags"][0] == "O"
+
+
+def reported(concept: str, value: float, unit: str = "u1", month: int = 5, category: str = "_T") -> dict[str, Any]:
+    return {"instance_code": "vnm", "data_element_uid": concept, "period_code": f"2026{month:02}", "org_unit_uid": unit,
+            "category_option_combo_uid": category, "attribute_option_combo_uid": "x", "concept_code": concept,
+            "category_code": category, "value_number": value, "period_type_code": "Monthly",
+            "period_start_on": date(2026, month, 1), "period_end_on": date(2026, month, 28), "is_practice": True}  # fmt: skip
+
+
+@pytest.fixture
+def facilities(world: Any) -> Any:
+    for unit, province in (("u1", "VN34-91"), ("u2", "VN63-91")):
+        world.put(
+            "core.org_unit",
+            {"instance_code": "vnm", "org_unit_uid": unit, "country_code": "VNM", "province_area_code": province},
+        )
+    return world
+
+
+def test_ml02_divides_by_completed_classification(facilities: Any) -> None:
+    facilities.put(
+        "core.data_value",
+        reported("MAL_IMPORTED", 30), reported("MAL_CLASSIFIED", 40), reported("MAL_CONFIRMED", 90),
+        reported("MAL_IMPORTED", 1, "u2"), reported("MAL_CLASSIFIED", 20, "u2"),
+    )  # fmt: skip
+    cells = facilities.observe("ML02")
+    whole = cells.where("VNM", "202605")
+    assert (whole["numerator"], whole["denominator"]) == (31, 60)
+    assert whole["interval_code"] == "wilson95"
+    assert cells.where("VN34-91", "2026")["denominator"] == 60, "both old and new units lie in the new province"
+
+
+def test_impossible_figures_stop_the_indicator(facilities: Any) -> None:
+    from warehouse.catalogue.indicator_catalogue import indicator_catalogue
+    from warehouse.indicator_engine import ImpossibleValue, compute_with_findings
+
+    facilities.put("core.data_value", reported("MAL_IMPORTED", 41), reported("MAL_CLASSIFIED", 40))
+    with pytest.raises(ImpossibleValue, match="ML02"):
+        facilities.observe("ML02")
+    found = compute_with_findings(
+        facilities.connection, [indicator_catalogue().indicators["ML02"]], datetime(2026, 7, 6, tzinfo=UTC)
+    )
+    withheld = found.observations.filter(area_code="VNM", period_type_code="M").row(0, named=True)
+    assert withheld["value"] is None
+    assert withheld["obs_status"] == "O"
+    assert "impossible_withheld" in withheld["footnote_codes"]
+    assert found.findings[0].kind == "impossible"
+
+
+def test_dq01_expects_what_is_due_from_open_units(facilities: Any) -> None:
+    facilities.put(
+        "core.org_unit",
+        {"instance_code": "vnm", "org_unit_uid": "u3", "country_code": "VNM", "province_area_code": "VN34-91",
+         "closed_on": date(2026, 4, 30)},
+    )  # fmt: skip
+    for unit in ("u1", "u2", "u3"):
+        facilities.put(
+            "core.data_set_assignment",
+            {"instance_code": "vnm", "data_set_uid": "d", "org_unit_uid": unit, "data_set_code": "TB_MONTHLY",
+             "period_type_code": "Monthly", "timely_days": 15},
+        )  # fmt: skip
+    done = {"instance_code": "vnm", "data_set_uid": "d", "attribute_option_combo_uid": "x", "is_completed": True}
+    for unit, month in (("u1", 4), ("u2", 4), ("u1", 5)):
+        facilities.put(
+            "core.data_set_registration",
+            {**done, "org_unit_uid": unit, "period_code": f"2026{month:02}", "period_start_on": date(2026, month, 1),
+             "period_end_on": date(2026, month, 28), "registered_at": datetime(2026, month + 1, 3)},
+        )  # fmt: skip
+    cells = facilities.observe("DQ01")
+    april, may = cells.where("VNM", "202604"), cells.where("VNM", "202605")
+    assert (april["numerator"], april["denominator"]) == (2, 3)
+    assert (may["numerator"], may["denominator"]) == (1, 2), "the closed unit owes nothing in May"
+    assert not cells.has("VNM", "202606"), "June is due on 15 July"
+    assert cells.where("VNM", "202605", category="TB_MONTHLY")["value"] == 50
+    assert may["lower"] is None
+
+
+def estimate(measure: str, area: str, value: float | None, **more: Any) -> dict[str, Any]:
+    return {"survey_code": "s1", "wave_code": "w1", "measure_code": measure, "area_code": area, "period_code": "2025",
+            "value": value, "se": 0.02, "lower": 0.5, "upper": 0.6, "interval_code": "logit95", "n_unweighted": 300,
+            "reliability_code": "shown", "is_probability": True, "migrant_basis_code": "B", "is_practice": True, **more}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", ["UH04", "UH05", "UH06", "UH07", "UH08"])
+def test_survey_estimates_keep_their_own_interval_and_basis(world: Any, code: str) -> None:
+    world.put(
+        "estimate.survey_estimate",
+        estimate(code, "VNM", 0.55),
+        estimate(code, "VNM", 0.45, sex_code="F", reliability_code="bracketed", n_unweighted=40),
+        estimate(code, "VNM", 0.99, sex_code="M", reliability_code="suppressed", n_unweighted=12),
+        estimate("other", "VNM", 0.11),
+    )
+    cells = world.observe(code)
+    whole = cells.where("VNM", "2025")
+    assert whole["value"] == pytest.approx(55)
+    assert (whole["lower"], whole["upper"], whole["se"]) == (50, 60, pytest.approx(2))
+    assert whole["interval_code"] == "logit95"
+    assert whole["migrant_basis_code"] == "B"
+    assert whole["n"] == 300
+    women = cells.where("VNM", "2025", sex="F")
+    assert women["obs_status"] == "U"
+    assert "bracketed_small_sample" in women["footnote_codes"]
+    men = cells.where("VNM", "2025", sex="M")
+    assert men["value"] is None
+    assert men["obs_status"] == "Q"
+
+
+def test_uh04_takes_one_wave_per_cell(world: Any) -> None:
+    world.put(
+        "estimate.survey_estimate",
+        estimate("UH04", "VNM", 0.55),
+        estimate("UH04", "VNM", 0.90, survey_code="s2", is_probability=False, n_unweighted=9_000),
+    )
+    assert world.observe("UH04").where("VNM", "2025")["value"] == pytest.approx(55)
+
+
+def test_mg09_share_of_population_by_sex_and_origin(world: Any) -> None:
+    world.put(
+        "core.reference_value",
+        figure("migrant_stock", "KHM", 2024, 80), figure("migrant_stock", "KHM", 2024, 30, sex_code="F"),
+        figure("migrant_stock", "KHM", 2024, 60, origin_code="VNM"),
+        population("KHM", 2024, 1000),
+        population("KHM", 2024, 150, sex_code="F", age_code="Y0T14"),
+        population("KHM", 2024, 350, sex_code="F", age_code="Y_GE15"),
+    )  # fmt: skip
+    cells = world.observe("MG09")
+    assert cells.where("KHM", "2024")["value"] == 8
+    assert cells.where("KHM", "2024", sex="F")["value"] == pytest.approx(6), "30 of 150 + 350 women"
+    assert cells.where("KHM", "2024", origin="VNM")["value"] == pytest.approx(6), "60 of the whole population"
+
+
+def test_projections_beyond_the_instant_are_not_observations(world: Any) -> None:
+    world.put(
+        "core.reference_value",
+        figure("uhc_service_coverage", "VNM", 2030, 70),
+        figure("uhc_service_coverage", "VNM", 2021, 68),
+    )
+    cells = world.observe("UH01")
+    assert [cell["period_code"] for cell in cells if cell["area_code"] == "VNM"] == ["2021"]
