@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.declare import check_specs, landing_key, load_results, table_key, table_spec
+from assets.declare import check_specs, landing_key, load_results, load_specs, loaded_tables
 from assets.dhis2.errors import Dhis2Error
 from assets.dhis2.extract import pull_instance
 from assets.dhis2.mapping import InstanceMapping
@@ -17,7 +17,6 @@ from assets.dhis2.sources import Dhis2Server
 from assets.loading import Batch, SourceReport, TableLoad, load_source
 from assets.progress import pull_progress
 from methods.pseudonym import Pseudonymiser
-from warehouse.catalogue.table_catalogue import tables
 from warehouse.clock import Refresh
 from warehouse.landing import Landing, Receipt
 from warehouse.quality import Scales
@@ -138,17 +137,12 @@ def batches(mapping: InstanceMapping, landing: Landing) -> Callable[[Sequence[Re
 
 
 def _load_step(servers: Sequence[str], scales: Scales) -> dg.AssetsDefinition:
-    loaded = [
-        table
-        for table in tables().values()
-        if table.group == "dhis2" and table.schema_name in ("staging", "core") and table.name != JOINT
-    ]
-    staging = [table_key(table.name) for table in loaded if table.schema_name == "staging"]
+    loaded = loaded_tables("dhis2", without=[JOINT])
     landed = [landing_key(f"dhis2_{code}") for code in servers]
 
     @dg.multi_asset(
         name="load_dhis2",
-        specs=[table_spec(table, landed if table.schema_name == "staging" else staging) for table in loaded],
+        specs=load_specs(loaded, landed),
         check_specs=check_specs(loaded, scales),
     )
     def load_dhis2(
