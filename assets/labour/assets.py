@@ -8,13 +8,12 @@ from typing import Any
 
 import dagster as dg
 
-from assets.declare import check_specs, landing_key, load_results, table_key, table_spec
+from assets.declare import check_specs, landing_key, load_results, load_specs, loaded_tables
 from assets.inbox import Inbox
 from assets.labour.fetch import landed_sha256, pull_inbox, pull_urls
 from assets.labour.stage import batches
 from assets.loading import known_receipts, load_source
 from methods.pseudonym import Pseudonymiser
-from warehouse.catalogue.table_catalogue import tables
 from warehouse.clock import Refresh
 from warehouse.landing import Landing
 from warehouse.quality import Scales

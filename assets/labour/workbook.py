@@ -18,6 +18,7 @@ from datetime import date, datetime, timedelta
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+from assets.labour.biff import BiffError, read_biff
 from assets.labour.encodings import EncodingDoubt, decode, repair_fonts
 
 Content = str | float | date | bool | None
@@ -384,18 +385,46 @@ def _ods_content(item: ElementTree.Element) -> tuple[Content, bool]:
 
 
 def _open_biff(data: bytes, name: str) -> Workbook:
-    import fastexcel  # only this format needs it, and it costs 40 ms to import
+    try:
+        found, fonts = read_biff(data)
+    except BiffError as fault:
+        if fault.reason == "older":
+            return _open_older(data, name)
+        advice = "Ask for the file without a password." if fault.reason == "protected" else "Ask for .xlsx."
+        raise UnreadableFile(
+            f"{name}: an old Excel file, {fault}", file=name, found=f"an .xls file, {fault}", advice=advice
+        ) from fault
+    sheets = []
+    for entry in found:
+        sheet = Sheet(
+            entry.name, merged=[Area(*bounds) for bounds in entry.merged], hidden_rows=entry.hidden_rows,
+            hidden_columns=entry.hidden_columns, is_hidden=entry.is_hidden,
+        )  # fmt: skip
+        for row, column, content, is_percent, is_formula, is_error in entry.cells:
+            sheet.put(Cell(row, column, content, is_percent, is_formula, is_error))
+        sheets.append(sheet)
+    return Workbook(name, "xls", sheets, evidence=fonts)
+
+
+def _open_older(data: bytes, name: str) -> Workbook:
+    """Excel 95 and older through fastexcel: values only. Row by row, or a column of mixed kinds would come as text."""
+    import fastexcel  # costs 40 ms to import, and such files come once in years
 
     try:
         reader = fastexcel.read_excel(data)
         sheets = []
         for title in reader.sheet_names:
             sheet = Sheet(title)
-            whole = reader.load_sheet(title, header_row=None, schema_sample_rows=0).to_polars()
-            _ = whole
+            height = reader.load_sheet(title, header_row=None, dtypes="string").total_height
+            for row in range(height):
+                frame = reader.load_sheet(title, header_row=None, skip_rows=row, n_rows=1).to_polars()
+                for column, content in enumerate(frame.row(0) if frame.height else (), 1):
+                    sheet.put(Cell(row + 1, column, float(content) if isinstance(content, int) else content))
             sheets.append(sheet)
-    except Exception as fault:  # placeholder until replaced below
-        raise UnreadableFile(f"{name}: {fault}", file=name, found="OLE2", advice="Ask for .xlsx.") from fault
+    except fastexcel.FastExcelError as fault:
+        raise UnreadableFile(
+            f"{name}: an old Excel file", file=name, found="an unreadable .xls file", advice="Ask for .xlsx."
+        ) from fault
     return Workbook(name, "xls", sheets)
 
 
