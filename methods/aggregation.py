@@ -166,6 +166,14 @@ def regional_cells(
         pl.when(pl.col("population").is_not_null().all()).then(pl.col("population").sum()).alias("population_of_all"),
     )
     held = cells.join(everyone.drop("membership_version"), on=[*PERIOD_KEYS, "area_code"], how="inner")
+    ones = pl.lit(1.0).alias("weight")
+    held = held.with_columns(ones) if weights is None else _by_year(held, weights, "weight")
+    if rule.rule == "sum_of_estimates" and weights is not None:
+        # Rates cannot be added: estimates of cases can. Rate x weight is the estimate, and dividing by the weights gives the rate.
+        rule = RegionalRule("weighted_mean", rule.factor, rule.minimum_coverage, rule.target)
+    held = held.filter(_usable(rule)).with_columns(
+        pl.col("population").sum().over([*PERIOD_KEYS, *dimensions]).alias("population_held")
+    )
     if rule.rule == "count_by_category":
         # The level that a member has reached becomes part of the category: D1=3 counts the members at level 3 in domain 1.
         held = held.with_columns(
@@ -173,17 +181,11 @@ def regional_cells(
                 "category_code"
             )
         )
-    ones = pl.lit(1.0).alias("weight")
-    held = held.with_columns(ones) if weights is None else _by_year(held, weights, "weight")
-    if rule.rule == "sum_of_estimates" and weights is not None:
-        # Rates cannot be added: estimates of cases can. Rate x weight is the estimate, and dividing by the weights gives the rate.
-        rule = RegionalRule("weighted_mean", rule.factor, rule.minimum_coverage, rule.target)
-    held = held.filter(_usable(rule))
     summed = held.group_by([*PERIOD_KEYS, *dimensions], maintain_order=True).agg(
         *_quantities(rule),
         pl.col("quantities").explode().drop_nulls(),
         pl.col("are_observed").explode().drop_nulls(),
-        pl.col("population").sum().alias("population_held"),
+        pl.col("population_held").first(),
         pl.when(pl.col("n").is_not_null().any()).then(pl.col("n").sum()).alias("n"),
         pl.col("is_practice").any(),
         *[_distinct(name) for name in ("source_codes", "receipt_ids", "status_codes", "footnote_codes")],

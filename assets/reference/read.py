@@ -119,14 +119,15 @@ def register() -> tuple[Series, ...]:
     return parse_register((ROOM / "series.toml").read_text(encoding="utf-8"), "series.toml")
 
 
-def land(pull_factory: PullFactory) -> list[Receipt]:
-    """The shipped frames and series are landed, each group under its own receipt; unchanged files keep theirs."""
-    return [
+def land(pull_factory: PullFactory, loaded_ids: Collection[str] = ()) -> list[Receipt]:
+    """The shipped frames and series are landed, each group under its own receipt. Groups whose receipt is among
+    `loaded_ids` have not changed since they were loaded and are not given again."""
+    series = [ROOM / "series.toml", *[ROOM / "series" / entry.file for entry in register()]]
+    receipts = [
         _land(pull_factory, "frames", [ROOM / "frames" / f"{name}.csv" for name in FRAMES]),
-        _land(
-            pull_factory, "series", [ROOM / "series.toml", *[ROOM / "series" / series.file for series in register()]]
-        ),
+        _land(pull_factory, "series", series),
     ]
+    return [receipt for receipt in receipts if receipt.receipt_id not in loaded_ids]
 
 
 def _land(pull_factory: PullFactory, part: str, paths: Sequence[Path]) -> Receipt:
