@@ -1,0 +1,182 @@
+"""Outliers among small counts: what DHIS2 computes, when that is silent, and tails that suit counts.
+
+Belongs here: scores of one value against its own series, and changes from one period to the next. Does not belong here: which series to
+look at, what to do about a finding. Specification: docs/quality.md.
+
+Half of the values equal is the normal shape of a small cross-border count: the median absolute deviation is then 0 and the modified
+z-score says nothing, however far away a value is. A z-score over n values cannot exceed sqrt(n - 1), because the value stands in its
+own mean: under ten values nothing reaches 3. The tails below take the value out of its own series and ask how often a count like it
+would come from a rate like that of the others.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import stats
+
+FloatArray = NDArray[np.float64]
+
+MODIFIED_Z_FACTOR = 0.6745
+"""The 0.75 quantile of the normal distribution, to four places as DHIS2 writes it: makes the MAD comparable to a standard deviation."""
+
+SMALLEST_SERIES = 3
+"""Values besides the tested one below which no tail is computed: a rate and a spread out of two values are guesses."""
+
+
+@dataclass(frozen=True)
+class OutlierPolicy:
+    """When a value is called out. DHIS2's default threshold is 3; the tail is two-sided."""
+
+    z_threshold: float = 3.0
+    tail_probability: float = 0.001
+
+
+def z_scores(values: FloatArray) -> FloatArray:
+    """|x - mean| / population standard deviation, each value inside its own statistics; NaN where the deviation is 0.
+
+    Source: DHIS2 ZScoreOutlierDetectionManager 2.40 to 2.43.
+    """
+    values = np.asarray(values, dtype=float)
+    deviation = float(np.std(values)) if values.size else 0.0
+    if deviation == 0.0:
+        return np.full(values.shape, np.nan)
+    scores: FloatArray = np.abs(values - np.mean(values)) / deviation
+    return scores
+
+
+def modified_z_scores(values: FloatArray) -> FloatArray:
+    """0.6745 |x - median| / median absolute deviation; NaN where the MAD is 0.
+
+    Source: DHIS2 from 2.41 (2.40 divides by the standard deviation under the same name).
+    """
+    values = np.asarray(values, dtype=float)
+    if not values.size:
+        return values
+    distance = np.abs(values - np.median(values))
+    spread = float(np.median(distance))
+    if spread == 0.0:
+        return np.full(values.shape, np.nan)
+    scores: FloatArray = MODIFIED_Z_FACTOR * distance / spread
+    return scores
+
+
+def count_tails(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """For each count: the chance of one as high, and of one as low, given the other counts of its series.
+
+    The others give a rate with a Jeffreys prior, so the next count is negative binomial even when they are pure Poisson: the rate is
+    uncertain. Where the others vary more than that, the variance is theirs. NaN for series of fewer than four counts.
+    """
+    values = np.asarray(values, dtype=float)
+    others = values.size - 1
+    if others < SMALLEST_SERIES:
+        return np.full(values.shape, np.nan), np.full(values.shape, np.nan)
+    total = values.sum() - values
+    mean = (total + 0.5) / others
+    predictive = mean * (1 + 1 / others)
+    squares = (values**2).sum() - values**2
+    observed = (squares - total**2 / others) / (others - 1) * (1 + 1 / others)
+    variance = np.maximum(predictive, observed)
+    size = mean**2 / (variance - mean)
+    chance = mean / variance
+    high: FloatArray = stats.nbinom.sf(values - 1, size, chance)
+    low: FloatArray = stats.nbinom.cdf(values, size, chance)
+    return high, low
+
+
+def expected_band(counts: Sequence[int], probability: float = 0.001) -> tuple[int, int] | None:
+    """The band in which the next count lies with chance 1 - `probability`, given earlier ones; None for fewer than three.
+
+    Stands in for hand-kept numbers of rows: a load outside its band is looked at.
+    """
+    values = np.asarray(counts, dtype=float)
+    if values.size < SMALLEST_SERIES:
+        return None
+    mean = (values.sum() + 0.5) / values.size
+    variance = max(mean * (1 + 1 / values.size), float(np.var(values, ddof=1)) * (1 + 1 / values.size))
+    size, chance = mean**2 / (variance - mean), mean / variance
+    low, high = stats.nbinom.ppf([probability / 2, 1 - probability / 2], size, chance)
+    return int(low), int(high)
+
+
+def score_series(
+    by_value: pl.DataFrame, series: Sequence[str], value: str = "value", policy: OutlierPolicy | None = None
+) -> pl.DataFrame:
+    """Every value scored within its series.
+
+    Rows: those of `by_value`, in its order. Columns added: series_size, z_score, modified_z_score, tail_high, tail_low (probabilities),
+    is_z_outlier, is_modified_z_outlier, is_tail_outlier, silence_code: why the DHIS2 scores cannot speak (`deviation_zero`,
+    `mad_zero`, `fewer_than_ten`), or null.
+    """
+    policy = policy or OutlierPolicy()
+    numbered = by_value.with_row_index("row_in_frame")
+    parts = [_scored(part, value, policy) for _, part in numbered.group_by(list(series), maintain_order=True)]
+    if not parts:
+        return _scored(numbered, value, policy).drop("row_in_frame")
+    return pl.concat(parts).sort("row_in_frame").drop("row_in_frame")
+
+
+def _scored(part: pl.DataFrame, value: str, policy: OutlierPolicy) -> pl.DataFrame:
+    values = part[value].cast(pl.Float64).to_numpy()
+    z, modified = z_scores(values), modified_z_scores(values)
+    high, low = count_tails(values)
+    tail = np.minimum(1.0, 2 * np.fmin(high, low))
+    silence = None
+    if values.size and float(np.std(values)) == 0.0:
+        silence = "deviation_zero"
+    elif values.size and np.isnan(modified).all():
+        silence = "mad_zero"
+    elif 0 < values.size < 10:
+        silence = "fewer_than_ten"
+    return part.with_columns(
+        pl.lit(values.size, dtype=pl.Int64).alias("series_size"),
+        pl.Series("z_score", z).fill_nan(None),
+        pl.Series("modified_z_score", modified).fill_nan(None),
+        pl.Series("tail_high", high).fill_nan(None),
+        pl.Series("tail_low", low).fill_nan(None),
+        # NaN compares as false: a silent score flags nothing, as in DHIS2.
+        pl.Series("is_z_outlier", z >= policy.z_threshold, dtype=pl.Boolean),
+        pl.Series("is_modified_z_outlier", modified >= policy.z_threshold, dtype=pl.Boolean),
+        pl.Series("is_tail_outlier", tail < policy.tail_probability, dtype=pl.Boolean),
+        pl.lit(silence, dtype=pl.String).alias("silence_code"),
+    )
+
+
+def statement(silence_code: str | None, series_size: int) -> str:
+    """One sentence on why DHIS2's own outlier screen shows nothing for a series; empty when it can speak."""
+    if silence_code == "deviation_zero":
+        return f"All {series_size} values are equal: neither score is defined."
+    if silence_code == "mad_zero":
+        return (
+            f"More than half of the {series_size} values are equal, so the median absolute deviation is 0: "
+            "the modified z-score of DHIS2 flags nothing here, however far away a value is."
+        )
+    if silence_code == "fewer_than_ten":
+        bound = float(np.sqrt(max(series_size - 1, 0)))
+        return f"With {series_size} values a z-score cannot exceed {bound:.1f}: the threshold of 3 is out of reach."
+    return ""
+
+
+def changes(
+    by_period: pl.DataFrame, series: Sequence[str], order: str, value: str = "value", tail_probability: float = 0.001
+) -> pl.DataFrame:
+    """Each count against the one before it in its series.
+
+    Rows: those of `by_period`, sorted by series and `order`. Columns added: previous, ratio (null when previous is 0), tail (the exact
+    two-sided probability that two equal rates give so unequal a pair), is_change.
+    """
+    ordered = by_period.sort([*series, order]).with_columns(previous=pl.col(value).shift(1).over(list(series)))
+    now = ordered[value].cast(pl.Float64).to_numpy()
+    before = ordered["previous"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    known = ~np.isnan(before) & ~np.isnan(now)
+    tail = np.full(now.shape, np.nan)
+    both = now[known] + before[known]
+    # Given their sum, two Poisson counts of one rate are binomial with chance one half.
+    tail[known] = np.minimum(1.0, 2 * stats.binom.cdf(np.minimum(now[known], before[known]), both, 0.5))
+    return ordered.with_columns(
+        ratio=pl.when(pl.col("previous") > 0).then(pl.col(value) / pl.col("previous")),
+        tail=pl.Series(tail).fill_nan(None),
+        is_change=pl.Series(tail < tail_probability, dtype=pl.Boolean),
+    )
