@@ -43,7 +43,16 @@ DIMENSIONS: tuple[Dimension, ...] = (
 """The breakdown columns of `indicator.observation`, in key order; `_T` where a cell is not broken down."""
 
 Method = Literal[
-    "count", "share", "ratio", "proportion_wilson", "rate_garwood", "median", "survey", "reference", "reference_count"
+    "count",
+    "mean",
+    "share",
+    "ratio",
+    "proportion_wilson",
+    "rate_garwood",
+    "median",
+    "survey",
+    "reference",
+    "reference_count",
 ]
 Aggregate = Literal["count", "count_distinct", "sum", "mean", "point_in_time", "median", "published"]
 PeriodType = Literal["A", "Q", "M", "W"]
@@ -204,6 +213,8 @@ class Indicator(BaseModel):
             raise ValueError(f"method {self.method} does not divide: remove [denominator] or choose share, ratio, ...")
         if (self.method == "median") != (self.numerator.aggregate == "median"):
             raise ValueError("method median and aggregate median go together")
+        if (self.method == "mean") != (self.numerator.aggregate == "mean"):
+            raise ValueError("method mean and aggregate mean go together")
         published = self.method in ("survey", "reference", "reference_count")
         if published and self.numerator.aggregate != "published":
             raise ValueError(f"method {self.method} takes figures as published: aggregate must be published")

@@ -1,0 +1,28 @@
+-- One candidate examined, on the day of the examination; the category is the result.
+select
+    contract_token as event_code,
+    coalesce(origin_area_code, 'VNM') as area_code,
+    null::varchar as period_type_code,
+    examined_on as period_start_on,
+    examined_on as period_end_on,
+    coalesce(sex_code, '_U') as sex_code,
+    '_T' as age_code,
+    '3' as migrant_status_code,
+    'A' as migrant_basis_code,
+    '_T' as origin_code,
+    coalesce(destination_code, '_U') as destination_code,
+    coalesce(examination_result_code, '_U') as category_code,
+    1.0::double as quantity,
+    null::double as lower,
+    null::double as upper,
+    null::double as se,
+    null::varchar as interval_code,
+    1::bigint as records,
+    true as is_observed,
+    null::varchar as status_code,
+    null::varchar as footnote_code,
+    'labour' as source_code,
+    receipt_id,
+    is_practice
+from core.labour_contract_current
+where examined_on is not null

@@ -1,0 +1,28 @@
+-- One number of a programme register: register x record x period x breakdown.
+select
+    concat_ws(':', file_code, register_code, record_code) as event_code,
+    area_code,
+    null::varchar as period_type_code,
+    period_start_on,
+    period_end_on,
+    sex_code,
+    age_code,
+    '_T' as migrant_status_code,
+    '_T' as migrant_basis_code,
+    origin_code,
+    destination_code,
+    category_code,
+    quantity,
+    null::double as lower,
+    null::double as upper,
+    null::double as se,
+    null::varchar as interval_code,
+    null::bigint as records,
+    true as is_observed,
+    null::varchar as status_code,
+    note_code as footnote_code,
+    'programme' as source_code,
+    receipt_id,
+    is_practice,
+    register_code
+from core.programme_count_current
