@@ -79,7 +79,7 @@ def write_flat_files(content: ReleaseContent, folder: Path) -> None:
 def flattened(frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with list columns joined by semicolons, as CSV and workbook need it."""
     lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
-    return frame.with_columns(pl.col(name).list.join(";") for name in lists)
+    return frame.with_columns(pl.col(name).list.join(";").replace("", None) for name in lists)
 
 
 def printed_table(content: ReleaseContent, code: str) -> pl.DataFrame:

@@ -58,7 +58,8 @@ def source_line(content: ReleaseContent, code: str, language: str) -> str:
         return code
     name = source.name_vi if language == "vi" else source.name_en
     parts = [name]
-    parts += [part for part in (source.producer, source.citation, source.edition) if part]
+    citation = "" if source.citation == f"{source.producer}: {source.name_en}" else source.citation
+    parts += [part for part in (source.producer, citation, source.edition) if part]
     if source.accessed_on:
         parts.append(f"{text('accessed', language)} {source.accessed_on}")
     if source.licence:

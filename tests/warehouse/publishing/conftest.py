@@ -254,8 +254,7 @@ def world():
     return world_rows()
 
 
-@pytest.fixture
-def catalogue() -> ReleaseCatalogue:
+def hand_made_catalogue() -> ReleaseCatalogue:
     """The shipped regional tables with the cards of the indicators in this world."""
     return ReleaseCatalogue(
         indicators=tuple(
@@ -278,17 +277,28 @@ def catalogue() -> ReleaseCatalogue:
         regional=load_regional_catalogue(),
         areas=tuple(Area(*area) for area in AREAS),
         sources=(
-            Source("dolab", "Department of Overseas Labour", "Cục Quản lý lao động ngoài nước", producer="DOLAB", citation="Monthly releases"),
+            Source(
+                "dolab",
+                "Department of Overseas Labour",
+                "Cục Quản lý lao động ngoài nước",
+                producer="DOLAB",
+                citation="Monthly releases",
+            ),
             Source("dhis2_vnm", "DHIS2 Viet Nam", "DHIS2 Việt Nam", producer="Ministry of Health", is_practice=True),
             Source("survey_vnm", "Migrant health survey", "Điều tra sức khoẻ người di cư", is_practice=True),
-            Source("who", "World Health Organization", "Tổ chức Y tế Thế giới", citation="Global TB report 2024", licence="CC BY-NC-SA 3.0 IGO"),
+            Source(
+                "who",
+                "World Health Organization",
+                "Tổ chức Y tế Thế giới",
+                citation="Global TB report 2024",
+                licence="CC BY-NC-SA 3.0 IGO",
+            ),
         ),
         version="cat-test",
-    )  # fmt: skip
+    )
 
 
-@pytest.fixture
-def context() -> ReleaseContext:
+def hand_made_context() -> ReleaseContext:
     """A release made on a fixed instant."""
     return ReleaseContext(
         recorded_at=datetime(2026, 11, 22, 22, 0, 0),
@@ -298,6 +308,23 @@ def context() -> ReleaseContext:
             Receipt("r2", "dhis2_vnm", "b" * 64, "https://dhis2.example/api", "2026-11-22T21:59:00Z"),
         ),
     )
+
+
+def release_inputs() -> tuple[protection.Protected, ReleaseCatalogue, ReleaseContext]:
+    """Everything that a release of the world is made from, for a process of its own."""
+    return protected_of(world_rows()), hand_made_catalogue(), hand_made_context()
+
+
+@pytest.fixture
+def catalogue() -> ReleaseCatalogue:
+    """The catalogue of the world."""
+    return hand_made_catalogue()
+
+
+@pytest.fixture
+def context() -> ReleaseContext:
+    """The first instant of the world."""
+    return hand_made_context()
 
 
 @pytest.fixture
@@ -316,3 +343,11 @@ def make_release(tmp_path, catalogue, context):
         return result
 
     return publish
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory):
+    """The world released once, for tests that only read."""
+    from warehouse.publishing.release import build_release
+
+    return build_release(*release_inputs(), tmp_path_factory.mktemp("released") / "shelf")

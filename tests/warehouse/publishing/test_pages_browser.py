@@ -1,0 +1,211 @@
+"""The pages in a real browser: no request to anywhere, phone and desktop width, both languages, light and dark, print."""
+
+import re
+import shutil
+from itertools import pairwise
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="No Chromium on this machine; install Debian's chromium to run these tests."
+    ),
+]
+
+PAGES = (  # one of each kind
+    "index.html",
+    "RT01.html",
+    "RT02.html",
+    "RT03.html",
+    "RT04.html",
+    "TB10.html",
+    "LM01.html",
+    "changes.html",
+    "notes.html",
+    "indicators.html",
+)
+
+CONTRAST = """
+() => {
+  const luminance = (rgb) => {
+    const [r, g, b] = rgb.map((v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = parse(getComputedStyle(e).backgroundColor);
+      if (colour.length === 3 || colour[3] > 0.99) return colour.slice(0, 3);
+    }
+    return [255, 255, 255];
+  };
+  const weak = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    const box = element.getBoundingClientRect();
+    if (!own || !box.width || element.closest("svg, .sr, .skip, script")) continue;
+    const style = getComputedStyle(element);
+    const pair = [luminance(parse(style.color)), luminance(behind(element))].sort((a, b) => b - a);
+    const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);
+    const isLarge = parseFloat(style.fontSize) >= 24;
+    if (ratio < (isLarge ? 3 : 4.5)) weak.push([element.tagName, element.textContent.trim().slice(0, 30), ratio.toFixed(2)]);
+  }
+  return weak;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser, released):
+    """Opens a page of the release; the page's `asked` lists every address it requested and `faults` its script errors."""
+    contexts = {}
+
+    def opened(name, width=1280, scheme="light"):
+        if (width, scheme) not in contexts:
+            contexts[width, scheme] = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page = contexts[width, scheme].new_page()
+        page.asked, page.faults = [], []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
+        page.goto(f"file://{released.folder}/{name}")
+        return page
+
+    yield opened
+    for context in contexts.values():
+        context.close()
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_pages_ask_for_nothing_but_themselves(visit, released, language):
+    for name in PAGES:
+        page = visit(f"{language}/{name}")
+        assert page.asked == [f"file://{released.folder}/{language}/{name}"]
+        assert page.faults == []
+    door = visit("index.html")
+    assert door.asked == [f"file://{released.folder}/index.html"]
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_no_page_scrolls_sideways(visit, language):
+    for name in [*PAGES, "../index.html"]:
+        page = visit(f"{language}/{name}")
+        for width in (360, 390, 768, 1280, 1900):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_pages_have_language_landmarks_headings_and_names(visit, language):
+    for name in PAGES:
+        page = visit(f"{language}/{name}")
+        assert page.get_attribute("html", "lang") == language
+        for landmark in ("header", "nav", "main", "footer"):
+            assert page.locator(landmark).count() == 1, (name, landmark)
+        assert page.locator("h1").count() == 1
+        levels = page.eval_on_selector_all("h1,h2,h3,h4", "all => all.map(h => Number(h.tagName[1]))")
+        assert all(after - before <= 1 for before, after in pairwise(levels)), (name, levels)
+        ids = page.eval_on_selector_all("[id]", "all => all.map(e => e.id)")
+        assert len(ids) == len(set(ids)), name
+        pointed = page.eval_on_selector_all(
+            "[aria-labelledby]", "all => all.flatMap(e => e.getAttribute('aria-labelledby').split(' '))"
+        )
+        assert set(pointed) <= set(ids), name
+        unnamed = page.eval_on_selector_all(
+            "a,button", "all => all.filter(e => !e.textContent.trim() && !e.getAttribute('aria-label')).length"
+        )
+        assert unnamed == 0
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_every_table_page_has_a_chart_with_a_text_alternative(visit, language):
+    for name in ("RT01.html", "RT02.html", "RT03.html", "RT04.html"):
+        page = visit(f"{language}/{name}")
+        charts = page.locator("svg[role=img]")
+        assert charts.count() >= 2, "a wide and a narrow drawing"
+        for index in range(charts.count()):
+            title = charts.nth(index).locator("title").text_content()
+            described = charts.nth(index).locator("desc").text_content()
+            assert title
+            assert len(described) > 40
+        assert page.locator("svg[role=img]:visible").count() == charts.count() // 2
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_table_headers_are_scoped_and_symbols_have_words(visit, language):
+    page = visit(f"{language}/RT02.html")
+    assert page.locator("table caption").count() == 1
+    assert page.locator("thead th:not([scope])").count() == 0
+    assert page.locator("tbody tr").count() == page.locator("tbody tr > th[scope=row]").count() == 6
+    hidden = page.locator("tbody tr").nth(1).locator("td").nth(3)
+    words = {"en": "suppressed to protect individuals", "vi": "ẩn số liệu để bảo vệ cá nhân"}[language]
+    assert words in hidden.text_content()
+    assert hidden.locator("abbr").first.inner_text() == "c"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_enough_contrast(visit, scheme):
+    for name in ("en/index.html", "vi/RT02.html", "en/LM01.html", "en/changes.html", "vi/notes.html", "index.html"):
+        assert visit(name, scheme=scheme).evaluate(CONTRAST) == [], name
+
+
+def test_the_theme_can_be_switched_and_the_keyboard_reaches_everything(visit):
+    page = visit("en/RT01.html")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    reached = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "document.activeElement.id || document.activeElement.className || document.activeElement.href"
+            )
+        )
+    assert "theme" in reached
+    assert "scroll" in reached, "the table region takes the focus, so that the arrow keys scroll it"
+    before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.click("#theme")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+    page.click("#theme")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == before
+
+
+def test_the_language_link_leads_to_the_same_page(visit):
+    page = visit("en/RT03.html")
+    page.click("text=Tiếng Việt")
+    assert page.url.endswith("/vi/RT03.html")
+    page.click("text=English")
+    assert page.url.endswith("/en/RT03.html")
+
+
+def test_every_link_leads_to_a_file_of_the_release(released):
+    for page in sorted(released.folder.rglob("*.html")):
+        for href in re.findall(r'href="([^"]*)"', page.read_text(encoding="utf-8")):
+            if not href.startswith(("#", "data:")):
+                assert (page.parent / href).exists(), (page.name, href)
+
+
+def test_print_shows_the_whole_table_and_no_controls(visit):
+    page = visit("en/RT01.html", width=800)
+    page.emulate_media(media="print")
+    assert page.locator("nav").is_hidden()
+    assert page.locator(".files").is_hidden()
+    assert page.evaluate("getComputedStyle(document.querySelector('.scroll')).overflowX") == "visible"
+
+
+def test_pages_stay_small(released):
+    for path in released.folder.rglob("*.html"):
+        assert path.stat().st_size < 500_000, path.name
