@@ -172,7 +172,7 @@ class _Run:
         for name, rows in parts.items():
             pull.write(f"{name}.json", _json_bytes(rows))
             self.counts[name] = len(rows)
-        self._finish(pull, "metadata", sum(len(rows) for rows in parts.values()), None, self.facts.server_at)
+        self._finish(pull, "metadata", sum(len(rows) for rows in parts.values()), self.since, self.facts.server_at)
         self._progress("metadata", 1, 1)
         return units
 
@@ -299,7 +299,7 @@ class _Run:
 
         count = sum(self._in_parallel("registrations", self._chunks(roots, begun, by_year=True), land))
         self.counts["registrations"] = count
-        self._finish(pull, "registrations", count, None, begun)
+        self._finish(pull, "registrations", count, self.since, begun)
 
     # Shared -----------------------------------------------------------------------------------------------------------
 
@@ -346,6 +346,7 @@ class _Run:
         return pull, self.facts.server_at
 
     def _finish(self, pull: Pull, part: str, count: int, since: datetime | None, begun: datetime) -> None:
+        """The receipt of a part. `mode` and `since` are those of the pull; a part that is always read whole has them too."""
         # Plan and state hold the instant of the pull; left in, they would make equal payloads look different.
         for name in (_PLAN, _STATE):
             (pull.folder / name).unlink(missing_ok=True)
