@@ -10,15 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.optimize import Bounds, LinearConstraint, milp
 
+from methods.disclosure.solver import Programme
 from methods.disclosure.system import BoolArray, CountSystem, FloatArray, IntArray
 
 # Blocks up to this many hidden cells get both ends of every interval exactly. Above it the ends are only proven
 # reachable (the true
 # interval is at least as wide), except for cells with a demand that these tables do not meet: those are solved
 # exactly in any block.
-EXACT_BLOCK_CELLS = 150
+EXACT_BLOCK_CELLS = 1200
+# Where the corner of the linear programme is fractional, branching finds the whole-number end: for every cell of a block
+# up to this size, above it only for demands that nothing else proves.
+BRANCHING_BLOCK_CELLS = 60
 
 
 @dataclass(frozen=True)
@@ -48,35 +52,30 @@ class Block:
     lower: FloatArray
     upper: FloatArray
     ceiling: int
+    _programme: Programme | None = None
 
-    def solve(self, position: int, sense: int) -> IntArray | None:
-        """A whole-number table with the least (sense 1) or greatest (sense -1) value at this position; None if
-        HiGHS finds none.
+    def solve(self, position: int, sense: int, *, is_last_resort: bool = True) -> IntArray | None:
+        """A whole-number table with the least (sense 1) or greatest (sense -1) value at this position; None if HiGHS finds
+        none. Without last resort, a fractional corner counts as none: branching costs a hundred times as much.
         """
         cost = np.zeros(len(self.cells))
         cost[position] = sense
         right = self.matrix @ self.truth
-        if self.matrix.shape[0] == 0:
-            table = self.truth.copy()
-            table[position] = int(self.lower[position] if sense > 0 else self.upper[position])
-            return table
-        answer = linprog(
-            cost,
-            A_eq=self.matrix,
-            b_eq=right,
-            bounds=np.column_stack([self.lower, self.upper]),
-            method="highs",
-        )
-        if answer.status != 0:
+        if self._programme is None:
+            self._programme = Programme(self.matrix, right, self.lower.copy(), self.upper.copy())
+        answer = self._programme.solve(cost)
+        if answer is None:
             return None
-        table = np.rint(answer.x).astype(np.int64)
-        if np.abs(answer.x - table).max() < 1e-6 and np.array_equal(self.matrix @ table, right):
+        table = np.rint(answer).astype(np.int64)
+        if np.abs(answer - table).max() < 1e-6 and np.array_equal(self.matrix @ table, right):
             return table
+        if not is_last_resort:
+            return None
         # A fractional corner overstates what an attacker must reckon with: people come in whole numbers.
         whole = milp(
             cost,
-            constraints=LinearConstraint(self.matrix, right, right),
-            bounds=Bounds(self.lower, self.upper),
+            constraints=LinearConstraint(self.matrix, right, right) if self.matrix.shape[0] else (),
+            bounds=Bounds(self._programme.lower, self._programme.upper),
             integrality=np.ones(len(self.cells)),
             options={"mip_rel_gap": 0.0},
         )
@@ -84,6 +83,21 @@ class Block:
             return None
         table = np.rint(whole.x).astype(np.int64)
         return table if np.array_equal(self.matrix @ table, right) else None
+
+    def show(self, positions: IntArray) -> None:
+        """These cells are public from now on."""
+        self._set(positions, self.truth[positions].astype(float), self.truth[positions].astype(float))
+
+    def hide(self, positions: IntArray) -> None:
+        """These cells are hidden again."""
+        self._set(positions, self.lower[positions], self.upper[positions])
+
+    def _set(self, positions: IntArray, lower: FloatArray, upper: FloatArray) -> None:
+        if self._programme is None:
+            right = self.matrix @ self.truth
+            self._programme = Programme(self.matrix, right, self.lower.copy(), self.upper.copy())
+        if len(positions):
+            self._programme.bound(positions, lower, upper)
 
 
 def block_of(system: CountSystem, cells: IntArray, *, is_informed: bool, primary: BoolArray | None = None) -> Block:
@@ -168,7 +182,9 @@ def _of_block(
             is_proven = need[position] == 0 or greatest[position] - least[position] >= need[position]
             if not is_small and is_proven:
                 continue
-            table = block.solve(int(position), sense)
+            table = block.solve(
+                int(position), sense, is_last_resort=not is_proven or len(block.cells) <= BRANCHING_BLOCK_CELLS
+            )
             if table is None:
                 continue  # stays at the narrower, safe side: what is proven reachable
             np.minimum(least, table, out=least)

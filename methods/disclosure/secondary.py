@@ -17,7 +17,8 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
-from methods.disclosure.intervals import block_of
+from methods.disclosure.intervals import Block, block_of
+from methods.disclosure.solver import Programme
 from methods.disclosure.system import BoolArray, CountSystem, FloatArray, IntArray
 
 # Cells nearest to the target that a search may move. Small first: a sum needs few partners, and integer programmes
@@ -29,7 +30,15 @@ EXACT_OPEN_ROWS = 150
 BRANCHING_LIMIT = 400
 # A hop through an equation costs this much in the nearness order, so that near cells of equal cost come first.
 HOP = 0.05
-CLEANING_BLOCK_CELLS = 600
+CLEANING_BLOCK_CELLS = 3000
+# Programmes that cleaning may spend on one release: it saves cells, it does not protect any. Dearest rows come first.
+CLEANING_SOLVES = 3000
+CLEANING_BRANCHING_CELLS = 150
+# Groups of connected cells up to this size are searched by integer programmes around the target; larger ones by one linear
+# programme over the whole group, which keeps its basis from target to target.
+LOCAL_GROUP_CELLS = 120
+# Reward per unit for moving another cell whose demand is still open: one table then proves many cells.
+REWARD = 0.02
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,13 @@ class _Search:
         self.hopeless: dict[bool, set[int]] = {False: set(ignore), True: set(ignore)}
         self.tables = _Tables()
         self.by_cell = system.equations.tocsc()
+        self.group_of = np.full(system.cell_count, -1)
+        self.groups = system.components(~self.fixed)
+        for number, cells in enumerate(self.groups):
+            self.group_of[cells] = number
+        self.wide: dict[tuple[int, bool], _Wide] = {}
+        self.unproven: set[int] = set()
+        self.cleaning_solves = 0
         self.rows_of = system.revealed_by
         self.open_cost = self._open_cost()
 
@@ -114,6 +130,7 @@ class _Search:
         """Demands met one after the other: widest first, then largest, then in cell order."""
         targets = np.flatnonzero(self.system.need > 0)
         order = np.lexsort((targets, -self.system.truth[targets], -self.system.need[targets]))
+        self.unproven = set(targets.tolist())
         for target in targets[order]:
             cell = int(target)
             need = int(self.system.need[cell]) if width is None else width
@@ -121,9 +138,53 @@ class _Search:
                 self.hopeless[is_informed].add(cell)
                 continue
             if self.tables.reach(cell, is_informed) >= need:
+                self.unproven.discard(cell)
+                continue
+            if self._protect_widely(cell, need, is_informed):
                 continue
             if not self._protect(cell, need, is_informed):
                 self.hopeless[is_informed].add(cell)
+
+    def _protect_widely(self, cell: int, need: int, is_informed: bool) -> bool:
+        """One linear programme over the whole connected group; for groups too large for integer programmes."""
+        group = int(self.group_of[cell])
+        if len(self.groups[group]) <= LOCAL_GROUP_CELLS:
+            return False
+        if (group, is_informed) not in self.wide:
+            cells = self.groups[group]
+            reach = 3 * int(self.system.need[cells].max())
+            self.wide[group, is_informed] = _Wide(self.system, cells, *self._limits(cells, reach, is_informed))
+        wide = self.wide[group, is_informed]
+        for shift in (need, -need):
+            change = wide.cheapest(cell, shift, self.open_cost, self._open_demands(wide.cells, is_informed, need))
+            if change is not None:
+                self._accept(wide.cells, change, is_informed)
+                return True
+        return False
+
+    def _open_demands(self, cells: IntArray, is_informed: bool, width: int) -> IntArray:
+        """Positions of cells whose demand no table proves yet."""
+        positions = []
+        for position in np.flatnonzero(self.system.need[cells] > 0):
+            cell = int(cells[position])
+            if cell in self.unproven:
+                need = width if is_informed else int(self.system.need[cell])
+                if self.tables.reach(cell, is_informed) < need:
+                    positions.append(position)
+                else:
+                    self.unproven.discard(cell)
+        return np.array(positions, dtype=np.int64)
+
+    def _accept(self, cells: IntArray, change: IntArray, is_informed: bool) -> None:
+        """Keeps the table and hides every row that shows a cell it moves."""
+        moved = cells[change != 0]
+        self.tables.add(cells, change, is_informed)
+        newly = np.unique(self.rows_of[moved].indices)
+        newly = newly[~self.hidden_rows[newly]]
+        if len(newly):
+            self.hidden_rows[newly] = True
+            touched = np.unique(sparse.csr_array(self.rows_of[:, newly]).nonzero()[0])
+            self.open_cost[touched] = self._open_cost()[touched]
 
     def _protect(self, cell: int, need: int, is_informed: bool) -> bool:
         truth = int(self.system.truth[cell])
@@ -216,14 +277,7 @@ class _Search:
             change = self._cheapest_roughly(part, low, high, self.open_cost[local])
         if change is None:
             return False
-        moved = local[change != 0]
-        self.tables.add(local, change, is_informed)
-        newly = np.unique(self.rows_of[moved].indices)
-        newly = newly[~self.hidden_rows[newly]]
-        if len(newly):
-            self.hidden_rows[newly] = True
-            touched = np.unique(sparse.csr_array(self.rows_of[:, newly]).nonzero()[0])
-            self.open_cost[touched] = self._open_cost()[touched]
+        self._accept(local, change, is_informed)
         return True
 
     @staticmethod
@@ -337,64 +391,128 @@ class _Search:
         candidates = candidates[np.lexsort((candidates, -system.row_weight[candidates]))]
         if not len(candidates):
             return
-        block_number = np.full(system.cell_count, -1)
-        blocks = system.components(system.hidden_cells(self.hidden_rows))
-        for number, cells in enumerate(blocks):
-            block_number[cells] = number
         by_row = system.revealed_by.tocsc()
+        number_of = np.full(system.cell_count, -1)
+        groups = system.components(system.hidden_cells(self.hidden_rows))
+        for number, group in enumerate(groups):
+            number_of[group] = number
+        blocks: dict[tuple[int, bool], Block] = {}
         for row in candidates:
+            if self.cleaning_solves > CLEANING_SOLVES:
+                break
             cells = by_row.indices[by_row.indptr[row] : by_row.indptr[row + 1]]
-            numbers = {int(block_number[cell]) for cell in cells if block_number[cell] >= 0}
-            area = [blocks[number] for number in sorted(numbers)]
-            if not area or sum(len(part) for part in area) > CLEANING_BLOCK_CELLS:
+            shown = [int(cell) for cell in cells if number_of[cell] >= 0]
+            numbers = {int(number_of[cell]) for cell in shown}
+            if sum(len(groups[number]) for number in numbers) > CLEANING_BLOCK_CELLS:
                 continue
-            trial = self.hidden_rows.copy()
-            trial[row] = False
-            shown = [int(cell) for cell in cells if not system.known[cell]]
-            if self._still_protected(trial, shown, np.unique(np.concatenate(area)), informed_width):
-                self.hidden_rows = trial
+            for number in numbers:
+                for kind in (False, True):
+                    if (number, kind) not in blocks:
+                        blocks[number, kind] = block_of(system, groups[number], is_informed=kind)
+            if self._still_protected(shown, number_of, blocks, informed_width):
+                self.hidden_rows[row] = False
                 self.tables.forget(self.tables.moving(shown))
 
-    def _still_protected(self, hidden_rows: BoolArray, shown: list[int], area: IntArray, informed_width: int) -> bool:
-        """True when every demand in the area holds with these cells shown; only demands that leaned on them are solved anew."""
+    def _still_protected(
+        self, shown: list[int], number_of: IntArray, blocks: dict[tuple[int, bool], Block], informed_width: int
+    ) -> bool:
+        """True when every demand holds with these cells shown; only demands that leaned on them are solved anew.
+
+        On success the cells stay shown in the blocks.
+        """
         system = self.system
+        if any(system.need[cell] > 0 and cell not in self.hopeless[False] for cell in shown):
+            return False
         lost = self.tables.moving(shown)
-        shaken = sorted({cell for table in lost for cell in self.tables.change_of[table] if system.need[cell] > 0})
-        leaning: list[tuple[int, bool, int]] = []
+        numbers = {int(number_of[cell]) for cell in shown}
+        touched = [blocks[number, kind] for number in sorted(numbers) for kind in (False, True)]
+        demanded = np.concatenate(
+            [blocks[number, False].cells for number in sorted(numbers)] or [np.array([], dtype=int)]
+        )
+        demanded = np.sort(demanded[system.need[demanded] > 0])
+        shaken = [int(cell) for cell in demanded if not lost.isdisjoint(self.tables.by_cell.get(int(cell), ()))]
+        places = [np.flatnonzero(np.isin(block.cells, shown)) for block in touched]
+        for block, place in zip(touched, places, strict=True):
+            block.show(place)
         for is_informed, width in ((False, None), (True, informed_width)):
             for cell in shaken:
                 need = int(system.need[cell]) if width is None else width
-                if cell not in self.hopeless[is_informed] and self.tables.reach(cell, is_informed, lost) < need:
-                    leaning.append((cell, is_informed, need))
-        if not leaning:
-            return True
-        if any(system.need[cell] > 0 for cell in shown):
-            return False
-        hidden = system.hidden_cells(hidden_rows)
-        here = np.zeros(system.cell_count, dtype=bool)
-        here[area] = True
-        for cells in system.components(hidden & here):
-            members = set(cells.tolist())
-            blocks = {kind: block_of(system, cells, is_informed=kind) for kind in (False, True)}
-            for cell, is_informed, need in leaning:
-                if cell not in members:
+                if cell in self.hopeless[is_informed] or self.tables.reach(cell, is_informed, lost) >= need:
                     continue
-                position = int(np.searchsorted(cells, cell))
+                block = blocks[int(number_of[cell]), is_informed]
+                position = int(np.searchsorted(block.cells, cell))
+                self.cleaning_solves += 2
                 for sense in (-1, 1):
+                    table = block.solve(position, sense, is_last_resort=len(block.cells) <= CLEANING_BRANCHING_CELLS)
+                    if table is not None:
+                        self.tables.add(block.cells, table - block.truth, is_informed)
                     if self.tables.reach(cell, is_informed, lost) >= need:
                         break
-                    table = blocks[is_informed].solve(position, sense)
-                    if table is not None:
-                        self.tables.add(cells, table - system.truth[cells], is_informed)
-                if self.tables.reach(cell, is_informed, lost) < need:
+                else:
+                    for touched_block, place in zip(touched, places, strict=True):
+                        touched_block.hide(place)
                     return False
         return True
+
+
+class _Wide:
+    """The cheapest change over a whole group of cells as one linear programme in upward and downward moves."""
+
+    def __init__(self, system: CountSystem, cells: IntArray, low: FloatArray, high: FloatArray) -> None:
+        part = system.equations[:, cells]
+        self.cells = cells
+        self.part = part[np.flatnonzero(np.diff(part.indptr))]
+        self.low, self.high = low, high
+        matrix = sparse.hstack([self.part, -self.part]).tocsr()
+        count = len(cells)
+        self.programme = Programme(
+            matrix, np.zeros(matrix.shape[0]), np.zeros(2 * count), np.concatenate([high, -low]).astype(float)
+        )
+
+    def cheapest(self, cell: int, shift: int, open_cost: FloatArray, wanted: IntArray) -> IntArray | None:
+        """A whole-number change that moves the cell by `shift` at a low cost of cells to hide; None when there is none.
+
+        The second programme divides each cost by the first change, so that fewer cells move.
+        """
+        count = len(self.cells)
+        position = int(np.searchsorted(self.cells, cell))
+        if not self.low[position] <= shift <= self.high[position]:
+            return None
+        both = np.array([position, position + count])
+        pinned = np.array([max(shift, 0), max(-shift, 0)], dtype=float)
+        self.programme.bound(both, pinned, pinned)
+        base = open_cost[self.cells]
+        best: IntArray | None = None
+        best_cost = np.inf
+        divisor = np.ones(count)
+        for _ in range(2):
+            price = np.where(base > 0, base / divisor, 0.0) + 1e-4
+            up, down = price.copy(), price.copy()
+            free = wanted[base[wanted] == 0]
+            up[free] -= REWARD
+            down[free] += REWARD
+            answer = self.programme.solve(np.concatenate([up, down]))
+            if answer is None:
+                break
+            exact = answer[:count] - answer[count:]
+            change = np.rint(exact).astype(np.int64)
+            if np.abs(exact - change).max() > 1e-6 or (self.part @ change).any():
+                break
+            total = float(base[change != 0].sum())
+            if total < best_cost:
+                best, best_cost = change, total
+            if total == 0:
+                break
+            divisor = np.abs(change) / abs(shift) + 0.05
+        self.programme.bound(both, np.zeros(2), np.array([self.high[position], -self.low[position]]))
+        return best
 
 
 class _Tables:
     """Other whole-number tables that agree with everything public, kept as changes against the truth.
 
-    Each is a proof for all the cells that it moves at once. A table stays a proof as long as every cell that it moves is hidden.
+    Each is a proof for all the cells that it moves at once. A table stays a proof as long as every cell that it moves is
+    hidden.
     """
 
     def __init__(self) -> None:
@@ -420,7 +538,7 @@ class _Tables:
         """How far apart the values of this cell lie in the tables, the truth included."""
         least = greatest = 0
         for number, value in self.by_cell.get(cell, {}).items():
-            if number in without or (is_informed and number not in self.informed):
+            if least <= value <= greatest or number in without or (is_informed and number not in self.informed):
                 continue
             least, greatest = min(least, value), max(greatest, value)
         return greatest - least
