@@ -107,9 +107,11 @@ def project(value: Any, fields: Fields, expand: Callable[[str, dict[str, Any]], 
         return {name: held for name, held in value.items() if name not in fields.without}
     shown: dict[str, Any] = {}
     name: str
-    for name, held in value.items():
-        if not fields.shows(name):
+    names = value if fields.everything else [name for name in fields.named if name in value]
+    for name in names:
+        if name in fields.without:
             continue
+        held = value[name]
         inner = fields.named.get(name)
         if inner is not None:
             if expand is not None:
