@@ -251,8 +251,15 @@ def _ask_svy(sample: DesignedSample, kind: str, y: str, x: str | None, by: Seque
     columns = [pl.col("est").alias("value"), pl.col("se"), pl.col("df").cast(pl.Int64), pl.col("deff")]
     if not by:
         return pl.DataFrame(result.select(columns))
-    keys = [pl.col(label).cast(sample.frame.schema[name]).alias(name) for label, name in zip(labels, by, strict=True)]
+    keys = [
+        _as_label(pl.col(label), sample.frame.schema[name]).alias(name) for label, name in zip(labels, by, strict=True)
+    ]
     return pl.DataFrame(result.select(*keys, *columns))
+
+
+def _as_label(text: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """A domain label back in its own type; polars does not read text as true or false."""
+    return text == "true" if dtype == pl.Boolean else text.cast(dtype)
 
 
 def _centre_lonely_totals(sample: DesignedSample, taken: pl.DataFrame, y: str, by: Sequence[str]) -> pl.DataFrame:

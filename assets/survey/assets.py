@@ -8,7 +8,16 @@ from typing import Any
 
 import dagster as dg
 
-from assets.declare import check_results, check_specs, landing_key, load_results, table_key, table_spec
+from assets.declare import (
+    check_results,
+    check_specs,
+    landing_key,
+    load_results,
+    load_specs,
+    loaded_tables,
+    table_key,
+    table_spec,
+)
 from assets.inbox import Inbox
 from assets.loading import Batch, TableLoad, known_receipts, load_source
 from assets.survey.declarations import load_designs, load_measures, load_recodes
@@ -44,8 +53,7 @@ def batches(landing: Landing) -> Callable[[Sequence[Receipt]], Iterable[Batch]]:
 
 def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
     """The asset `landing/survey`, the tables of group survey, and `estimate/survey_estimate`."""
-    loaded = [table for table in tables().values() if table.group == "survey" and table.schema_name in ("staging", "core")]
-    staging = [table_key(table.name) for table in loaded if table.schema_name == "staging"]
+    loaded = loaded_tables(SOURCE)
     estimates = tables()["estimate.survey_estimate"]
 
     @dg.asset(
@@ -69,14 +77,16 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         warehouse: dg.ResourceParam[Warehouse],
         landing: dg.ResourceParam[Landing],
         refresh: dg.ResourceParam[Refresh],
-    ) -> dg.MaterializeResult[None]:
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the bare name
         def pull_factory(part: str) -> Any:
             return landing.pull(SOURCE, part, refresh.as_at, is_practice=refresh.is_practice)
 
         known = known_receipts(warehouse, landing, SOURCE)
         pulled = pull_inbox(survey_inbox.folder, pull_factory, landed_digests(known), load_recodes())
         landing.note_pull(pulled.receipts, refresh.as_at)
-        context.log.info("survey: %s new waves, %s known, %s faults", len(pulled.receipts), len(pulled.known), len(pulled.faults))
+        context.log.info(
+            "survey: %s new waves, %s known, %s faults", len(pulled.receipts), len(pulled.known), len(pulled.faults)
+        )
         metadata: dict[str, Any] = {"new_waves": len(pulled.receipts), "known_waves": len(pulled.known)}
         if pulled.faults:
             metadata |= {"mhwg/fault": " | ".join(pulled.faults), "mhwg/fault_source": SOURCE}
@@ -89,7 +99,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
 
     @dg.multi_asset(
         name="load_survey",
-        specs=[table_spec(table, [landing_key(SOURCE)] if table.schema_name == "staging" else staging) for table in loaded],
+        specs=load_specs(loaded, [landing_key(SOURCE)]),
         check_specs=check_specs(loaded, scales),
     )
     def load_survey(
@@ -110,7 +120,10 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         warehouse: dg.ResourceParam[Warehouse], refresh: dg.ResourceParam[Refresh], scales: dg.ResourceParam[Scales]
     ) -> Iterator[Any]:
         with transaction(warehouse, "estimate", refresh.recorded_at) as load:
-            people = fetch_frame(load.connection, "select * from core.survey_person_current order by survey_code, wave_code, person_number")
+            people = fetch_frame(
+                load.connection,
+                "select * from core.survey_person_current order by survey_code, wave_code, person_number",
+            )
             frame = estimate_frame(people, load_designs(), load_measures())
             counts = load.load_frame(estimates.name, frame, mode="snapshot")
             if counts.is_change:

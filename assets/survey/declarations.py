@@ -116,6 +116,15 @@ class Recode(Declaration):
         return list(dict.fromkeys(name for name in wanted if name not in file.aggregate))
 
 
+class ExchangeRate(Declaration):
+    """How many units of a currency one US dollar cost in a year, and who says so."""
+
+    currency_code: str
+    year: int
+    per_usd: float = Field(gt=0)
+    source: str
+
+
 class WaveDesign(Declaration):
     """How one wave was sampled and what may be inferred from it."""
 
@@ -141,6 +150,7 @@ class WaveDesign(Declaration):
     owner: str
     dated: str
     note: str = ""
+    exchange_rates: tuple[ExchangeRate, ...] = Field((), alias="exchange_rate")
 
     @property
     def key(self) -> tuple[str, str]:
@@ -161,7 +171,7 @@ class Measure(Declaration):
 
     code: str
     title: str
-    statistic: Literal["proportion", "mean", "total", "ratio", "median"]
+    statistic: Literal["proportion", "mean", "total", "ratio", "median", "difference"]
     value: str
     relative_to: str | None = None
     universe: Codes = {}
@@ -172,7 +182,8 @@ class Measure(Declaration):
     category_code: str = "_T"
     breakdowns: tuple[tuple[str, ...], ...] = ((),)
     age_bands: tuple[str, ...] = ()
-    standard: Literal["", "who_2000_2025"] = ""
+    is_standardised: bool = False
+    contrast: tuple[str, str, str] | None = Field(None, description="Column, code, code it is compared with")
     surveys: tuple[str, ...] = ()
     source: str
     note: str = ""

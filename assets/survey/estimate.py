@@ -11,8 +11,10 @@ from pathlib import Path
 import polars as pl
 
 from assets.survey.declarations import Measure, WaveDesign
-from assets.survey.questions import DERIVED, value_of
+from assets.survey.questions import DERIVED, prepared, value_of
 from assets.survey.recode import record_types
+from methods.rates import standard_weights
+from methods.survey_comparison import difference, standardised_proportion
 from methods.survey_estimation import DesignedSample
 from methods.survey_reliability import ReliabilityPolicy, flag
 from warehouse.catalogue.table_catalogue import tables
@@ -82,13 +84,14 @@ def _measure(wave: pl.DataFrame, design: WaveDesign, measure: Measure) -> list[p
     if measure.weight == "household_member":
         # Persons in households: the weight of the household, once for each member.
         weight = pl.col("household_weight") * pl.col("household_size")
-    framed = wave.with_columns(
+    framed = prepared(wave, design).with_columns(
         pl.when(inside).then(value.cast(pl.Float64)).alias("__value"),
         pl.when(inside).then(relative.cast(pl.Float64)).alias("__relative"),
         weight.alias("__weight"),
         _age_band(measure.age_bands).alias("age_code"),
+        _stay_band().alias("years_since_move_code"),
     )
-    if framed.filter(pl.col("__value").is_not_null()).is_empty():
+    if framed["__value"].null_count() == framed.height:
         return []
     sample = DesignedSample(framed, design.design("__weight"))
     found = []
@@ -97,7 +100,8 @@ def _measure(wave: pl.DataFrame, design: WaveDesign, measure: Measure) -> list[p
         if any(framed[name].null_count() == framed.height for name in by):
             continue
         estimates = _estimate(sample, measure, by)
-        found.append(_labelled(estimates, wave, design, measure, by))
+        if estimates.height:
+            found.append(_labelled(estimates, wave, design, measure, by))
     return found
 
 
@@ -128,7 +132,28 @@ def _age_band(bands: Sequence[str]) -> pl.Expr:
     return band
 
 
+def _stay_band() -> pl.Expr:
+    """Years since the move in the three bands that surveys of migrants print."""
+    years = pl.col("years_since_move")
+    return (
+        pl.when(years < 2)
+        .then(pl.lit("Y0T1"))
+        .when(years < 5)
+        .then(pl.lit("Y2T4"))
+        .when(years >= 5)
+        .then(pl.lit("Y_GE5"))
+    )
+
+
+def _concept(name: str) -> str:
+    """The concept of a column, as it stands in a category: settlement_code is settlement."""
+    return name.removesuffix("_code").removeprefix("has_")
+
+
 def _estimate(sample: DesignedSample, measure: Measure, by: list[str]) -> pl.DataFrame:
+    """What the statistic of the measure gives for one breakdown."""
+    if measure.is_standardised or measure.statistic == "difference":
+        return _composed(sample, measure, by)
     if measure.statistic == "proportion":
         return sample.proportion("__value", by)
     if measure.statistic == "mean":
@@ -138,6 +163,41 @@ def _estimate(sample: DesignedSample, measure: Measure, by: list[str]) -> pl.Dat
     if measure.statistic == "ratio":
         return sample.ratio("__value", "__relative", by)
     return sample.total("__value", by)
+
+
+def _composed(sample: DesignedSample, measure: Measure, by: list[str]) -> pl.DataFrame:
+    """A standardised share or a difference, one level of the breakdown after the other, each a domain of the full design."""
+    levels = sample.frame.select(by).unique().drop_nulls().sort(by).rows() if by else [()]
+    found = []
+    for level in levels:
+        inside = pl.all_horizontal(
+            [pl.lit(True), *[pl.col(name) == code for name, code in zip(by, level, strict=True)]]
+        )
+        domain = pl.when(inside).then(pl.col("__value")).alias("__value")
+        if measure.contrast:
+            column, of, against = measure.contrast
+            group = pl.col(column).cast(pl.String).alias("__group")
+            framed = DesignedSample(sample.frame.with_columns(domain, group), sample.design)
+            row = difference(framed, "__value", "__group", of, against)
+        else:
+            framed = DesignedSample(sample.frame.with_columns(domain), sample.design)
+            row = standardised_proportion(framed, "__value", "age_code", _standard(measure.age_bands))
+        found.append(row.with_columns([pl.lit(code).alias(name) for name, code in zip(by, level, strict=True)]))
+    kept = [row for row in found if row.height]
+    return pl.concat(kept) if kept else pl.DataFrame()
+
+
+def _standard(bands: Sequence[str]) -> dict[str, float]:
+    """WHO standard weights of the measure's bands, each band being a union of five-year bands of the standard."""
+    return standard_weights({code: _five_year_bands(code) for code in bands})
+
+
+def _five_year_bands(code: str) -> tuple[str, ...]:
+    """The five-year bands that make up one band. Raises: `ValueError` when it is not an exact union of them."""
+    low, high = (int(part) for part in code[1:].split("T"))
+    if low % 5 or (high + 1) % 5:
+        raise ValueError(f"band {code} is not a union of five-year bands and has no weight in the standard")
+    return tuple(f"Y{start}T{start + 4}" for start in range(low, high, 5))
 
 
 def _labelled(
@@ -152,7 +212,11 @@ def _labelled(
     keys = {name: pl.lit(TOTAL) for name in DIMENSIONS if name not in by}
     if "migrant_status_code" in by:
         keys["migrant_basis_code"] = pl.lit(design.migrant_basis_code)
-    keys["category_code"] = pl.lit(measure.category_code)
+    # A breakdown that the table has no column for becomes the category: "settlement=U".
+    folded = [
+        pl.format(f"{_concept(name)}={{}}", pl.col(name).cast(pl.String)) for name in by if name not in DIMENSIONS
+    ]
+    keys["category_code"] = pl.concat_str(folded, separator=":") if folded else pl.lit(measure.category_code)
     return estimates.with_columns(
         pl.lit(design.survey_code).alias("survey_code"),
         pl.lit(design.wave_code).alias("wave_code"),

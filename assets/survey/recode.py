@@ -200,7 +200,8 @@ def _compare_labels(variable: RecodedVariable, described: Mapping[str, Variable]
             detail = f"the file calls it {got!r}, the recode of {variable.target} was written for {expected!r}"
             found.append(Finding("label_contradiction", source, code, detail))
     if variable.codes:
-        for code in sorted(set(labels) - set(variable.codes) - set(variable.missing)):
+        own = set(variable.universe.get(source, labels))
+        for code in sorted((set(labels) & own) - set(variable.codes) - set(variable.missing)):
             found.append(
                 Finding(
                     "unmapped_label", source, code, f"{labels[code]!r} has no place in the recode of {variable.target}"
@@ -225,8 +226,8 @@ def _compare_labels(variable: RecodedVariable, described: Mapping[str, Variable]
 
 def _stray_values(raw: pl.DataFrame, variable: RecodedVariable) -> list[Finding]:
     """Answers of people who should not have been asked; they are left out and counted."""
-    if not variable.universe:
-        return []
+    if not variable.universe or variable.source in variable.universe:
+        return []  # a variable that is its own universe only picks codes
     stray = raw.filter(~_universe(variable), pl.col(str(variable.source)).is_not_null()).height
     if not stray:
         return []

@@ -10,10 +10,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas
 import polars as pl
 import pyreadstat
 
-from practice.survey import overseas_workers
+from practice.survey import (
+    border_clinics,
+    households,
+    labour_force,
+    overseas_workers,
+    returned_workers,
+    risk_factors,
+)
 from practice.survey.questionnaire import Question, answered, particulars, yes_no
 
 DEFAULT_SEED = 20260706
@@ -26,13 +34,14 @@ def _labels(question: Question) -> dict[int | float, str]:
     return dict(question.value_labels.items())
 
 
-def _sav(frame: pl.DataFrame, questions: dict[str, Question], path: Path, label: str) -> None:
+def _sav(frame: pl.DataFrame, questions: dict[str, Question], path: Path, label: str, *, is_zsav: bool = False) -> None:
     """`frame` is an SPSS file at `path` with variable labels, value labels and user-missing codes."""
     pyreadstat.write_sav(
         frame,
         path,
         file_label=label,
-        row_compress=True,
+        compress=is_zsav,
+        row_compress=not is_zsav,
         column_labels={name: question.label for name, question in questions.items()},
         variable_value_labels={name: _labels(q) for name, q in questions.items() if q.value_labels and not q.is_text},
         missing_ranges={name: list(q.missing) for name, q in questions.items() if q.missing},
@@ -129,10 +138,64 @@ def _write_overseas_workers(path: Path, seed: int) -> None:
     _sav(overseas_workers_frame(seed), OVERSEAS_QUESTIONS, path, label)
 
 
+def _write_labour_force(path: Path, seed: int) -> None:
+    people = labour_force.frame(seed)
+    # pyreadstat takes mixed columns (numbers and the letters of extended missing values) from pandas only.
+    columns = {name: people[name].to_list() for name in people.columns}
+    questions = labour_force.QUESTIONS
+    pyreadstat.write_dta(
+        pandas.DataFrame(columns),
+        path,
+        file_label="Labour force survey, third quarter 2025 (synthetic)",
+        column_labels={name: question.label for name, question in questions.items()},
+        version=14,
+        variable_value_labels={name: _labels(question) for name, question in questions.items() if question.codes},
+        missing_user_values=labour_force.EXTENDED,
+    )
+
+
+def _write_households(path: Path, seed: int) -> None:
+    _sav(
+        households.frames(seed)[0],
+        households.HOUSEHOLD_QUESTIONS,
+        path,
+        "Household survey 2025, households (synthetic)",
+    )
+
+
+def _write_women(path: Path, seed: int) -> None:
+    label = "Household survey 2025, women (synthetic)"
+    _sav(households.frames(seed)[1], households.WOMAN_QUESTIONS, path, label, is_zsav=True)
+
+
+def _write_returned_workers(path: Path, seed: int) -> None:
+    returned_workers.frame(seed).write_csv(path)
+
+
+def _write_returned_workers_codebook(path: Path, seed: int) -> None:
+    path.write_text(returned_workers.codebook(returned_workers.QUESTIONS), encoding="utf-8")
+
+
+def _write_border_clinics(path: Path, seed: int) -> None:
+    labels: dict[str, str | None] = {name: question.label for name, question in border_clinics.QUESTIONS.items()}
+    pyreadstat.write_por(border_clinics.frame(seed), path, column_labels=labels)
+
+
+def _write_risk_factors(path: Path, seed: int) -> None:
+    risk_factors.frame(seed).write_parquet(path)
+
+
 WAVES: dict[str, tuple[datetime, Callable[[Path, int], None]]] = {
+    "THA_labour_force_2025Q3.dta": (datetime(2026, 2, 10, tzinfo=UTC), _write_labour_force),
+    "KHM_households_2025_hh.sav": (datetime(2026, 4, 1, tzinfo=UTC), _write_households),
+    "KHM_households_2025_wm.zsav": (datetime(2026, 4, 1, tzinfo=UTC), _write_women),
     "VNM_overseas_workers_health_2025.sav": (datetime(2026, 5, 18, tzinfo=UTC), _write_overseas_workers),
+    "MYS_risk_factors_2025.parquet": (datetime(2026, 6, 1, tzinfo=UTC), _write_risk_factors),
+    "IDN_returned_workers_2025.xml": (datetime(2026, 6, 15, tzinfo=UTC), _write_returned_workers_codebook),
+    "IDN_returned_workers_2025.csv": (datetime(2026, 6, 15, tzinfo=UTC), _write_returned_workers),
+    "LAO_border_clinics_2026.por": (datetime(2026, 7, 10, tzinfo=UTC), _write_border_clinics),
 }
-"""File name -> when the office publishes it, and what writes it."""
+"""File name -> when the office publishes it, and what writes it. The last one comes in the first simulated week."""
 
 
 def write_inbox(folder: Path, instant: datetime, seed: int = DEFAULT_SEED) -> list[Path]:
@@ -143,7 +206,7 @@ def write_inbox(folder: Path, instant: datetime, seed: int = DEFAULT_SEED) -> li
         path = folder / name
         if published_at > instant or path.exists():
             continue
-        aside = folder / f".{name}.part"
+        aside = folder / f".part.{name}"  # the suffix stays: writers choose the format by it
         write(aside, seed)
         os.replace(aside, path)
         written.append(path)

@@ -11,6 +11,9 @@ import polars as pl
 CANARY_FAMILY = "Kiểmthử"
 """Every invented respondent bears this family name: found anywhere after the inbox, an identifier has leaked."""
 
+CANARY_ASCII = "Kiemthu"
+"""The same in portable files, whose character set has no Vietnamese letters."""
+
 
 @dataclass(frozen=True)
 class Question:

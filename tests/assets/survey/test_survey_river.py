@@ -11,11 +11,12 @@ import pytest
 
 from assets.survey.declarations import Measure, Recode, WaveDesign, load_designs, load_measures, load_recodes
 from assets.survey.estimate import estimate_frame
+from assets.survey.faults import SurveyFault
 from assets.survey.inbox import SurveyPull, landed_digests, pull_inbox
 from assets.survey.payload import stage_frames
-from practice.survey import overseas_workers
+from practice.survey import overseas_workers, returned_workers
 from practice.survey.files import DEFAULT_SEED, write_inbox
-from practice.survey.questionnaire import CANARY_FAMILY
+from practice.survey.questionnaire import CANARY_ASCII, CANARY_FAMILY
 from warehouse.catalogue.table_catalogue import load_codelist, tables
 from warehouse.landing import Landing, Pull
 
@@ -96,6 +97,7 @@ def test_no_identifier_reaches_the_landing(river: River) -> None:
             } & set(frame.columns)
             text += frame.write_csv().encode()
         assert CANARY_FAMILY.encode() not in text, path.name
+        assert CANARY_ASCII.encode() not in text, path.name
 
 
 def test_dropped_identifiers_are_reported(river: River) -> None:
@@ -221,3 +223,96 @@ def test_labels_that_contradict_the_recode_are_reported(river: River) -> None:
     assert (row["source_variable"], row["source_code"]) == ("QG", "1")
     assert "'Japan'" in row["detail"]
     assert "'Jordan'" in row["detail"]
+
+
+def test_a_wave_comes_when_its_office_publishes_it(tmp_path: Path) -> None:
+    """The border clinics publish on 10 July 2026: absent on the first Monday, there a week later; nothing else is rewritten."""
+    names = {path.name for path in write_inbox(tmp_path, datetime(2026, 7, 5, 22, tzinfo=UTC))}
+    assert "LAO_border_clinics_2026.por" not in names
+    assert len(names) >= 6
+    assert [p.name for p in write_inbox(tmp_path, datetime(2026, 7, 12, 22, tzinfo=UTC))] == [
+        "LAO_border_clinics_2026.por"
+    ]
+
+
+def test_women_carry_their_household_and_no_row_is_lost_or_doubled(river: River) -> None:
+    """Many women to one household: as many persons as in the women's file, each with the household's area and status."""
+    women = river.people.filter(pl.col("wave_code") == "2025WM")
+    assert women.height == next(r.record_count for r in river.pulled.receipts if r.parameters["wave_code"] == "2025WM")
+    assert women["settlement_code"].null_count() == 0
+    per_house = women.group_by("psu_code", "household_number").agg(
+        pl.col("household_size").n_unique().alias("sizes"), pl.len().alias("women")
+    )
+    assert per_house["sizes"].max() == 1
+    assert per_house["women"].max() == 2
+
+
+def test_a_household_listed_twice_stops_the_join(river: River) -> None:
+    """many_to_one is declared; a repeated household would double its women."""
+    receipt = next(r for r in river.pulled.receipts if r.parameters["wave_code"] == "2025WM")
+    household = next(path for path in river.landing.files(receipt) if path.name == "household.parquet")
+    before = household.read_bytes()
+    frame = pl.read_parquet(household)
+    try:
+        pl.concat([frame, frame.head(1)]).write_parquet(household)
+        with pytest.raises(SurveyFault, match="rows of household repeat the key"):
+            stage_frames([receipt], river.landing, river.recodes, river.designs)
+    finally:
+        household.write_bytes(before)
+
+
+def test_a_sample_that_is_not_one_of_probability_is_marked_unreliable(river: River) -> None:
+    """Border clinics: a share, status U by its flag, and no standard error anywhere."""
+    clinics = river.estimates.filter(pl.col("survey_code") == "LAO_BC")
+    assert clinics.height > 5
+    assert clinics["se"].null_count() == clinics["lower"].null_count() == clinics.height
+    assert set(clinics["reliability_code"]) <= {"unreliable", "suppressed"}
+    assert set(clinics["interval_code"]) == {None}
+
+
+def test_refused_citizenship_is_an_unknown_status_not_a_resident(river: River) -> None:
+    """Stata's .a and .b of the citizenship question: status 99, two reasons kept apart."""
+    people = river.people.filter(pl.col("survey_code") == "THA_LFS")
+    unknown = people.filter(pl.col("migrant_status_code") == "99")
+    assert unknown.height == people["citizenship_code"].null_count() > 50
+    reasons = {json.loads(text)["citizenship_code"] for text in unknown["missing_codes"]}
+    assert reasons == {"refused", "dont_know"}
+
+
+def test_the_median_of_all_workers_is_below_that_of_those_who_paid(river: River) -> None:
+    """One in five paid nothing; leaving them out would raise the indicator by more than its interval."""
+    everyone, payers = river.one("IDN_RMW", "MG01"), river.one("IDN_RMW", "MG01.payers")
+    assert everyone["interval_code"] == "woodruff95"
+    assert abs(float(payers["value"]) - returned_workers.TRUTH["median_months_of_payers"]) < 4 * float(payers["se"])  # type: ignore[arg-type]
+    assert float(everyone["upper"]) < float(payers["value"])  # type: ignore[arg-type]
+
+
+def test_parts_of_hardship_add_up_to_the_total(river: River) -> None:
+    """Impoverishing plus large is the total of SDG 3.8.2, exactly, because they are one sample."""
+    parts = [float(river.one("KHM_MHS", "UH02", category_code=code)["value"]) for code in ("impoverishing", "large")]  # type: ignore[arg-type]
+    assert sum(parts) == pytest.approx(float(river.one("KHM_MHS", "UH02")["value"]), rel=1e-12)  # type: ignore[arg-type]
+
+
+def test_normalised_weights_publish_no_population_counts(river: River) -> None:
+    """The household survey's weights sum to the sample; its numerators would be read as people."""
+    households = river.estimates.filter(pl.col("survey_code") == "KHM_MHS")
+    assert households["numerator"].null_count() == households["denominator"].null_count() == households.height
+
+
+def test_a_file_that_no_recode_knows_is_named_and_the_others_land(river: River, tmp_path: Path) -> None:
+    """One stray file is a fault; it does not keep the rest of the inbox out."""
+    write_inbox(tmp_path / "inbox", AT)
+    (tmp_path / "inbox" / "unknown.csv").write_text("a\n1\n", encoding="utf-8")
+    landing = Landing(tmp_path / "landing")
+    pulled = pull_inbox(
+        tmp_path / "inbox", lambda part: landing.pull("survey", part, AT, is_practice=True), set(), river.recodes
+    )
+    assert len(pulled.receipts) == len(river.recodes)
+    assert [fault.split(":")[0] for fault in pulled.faults] == ["unknown.csv"]
+
+
+def test_two_worlds_of_one_seed_are_equal_and_of_another_are_not() -> None:
+    """The practice surveys are a function of their seed."""
+    assert overseas_workers.population(1).equals(overseas_workers.population(1))
+    assert not overseas_workers.population(1).equals(overseas_workers.population(2))
+    assert returned_workers.frame(7).equals(returned_workers.frame(7))
