@@ -24,10 +24,7 @@ SOURCE = "labour"
 
 def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
     """The asset `landing/labour` and the tables of group labour in staging and core."""
-    loaded = [
-        table for table in tables().values() if table.group == "labour" and table.schema_name in ("staging", "core")
-    ]
-    staging = [table_key(table.name) for table in loaded if table.schema_name == "staging"]
+    loaded = loaded_tables(SOURCE)
 
     @dg.asset(
         key=landing_key(SOURCE),
@@ -71,13 +68,13 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         )
 
     @dg.multi_asset(
+        can_subset=True,
         name="load_labour",
-        specs=[
-            table_spec(table, [landing_key(SOURCE)] if table.schema_name == "staging" else staging) for table in loaded
-        ],
+        specs=load_specs(loaded, [landing_key(SOURCE)]),
         check_specs=check_specs(loaded, scales),
     )
     def load_labour(
+        context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],
         landing: dg.ResourceParam[Landing],
         refresh: dg.ResourceParam[Refresh],

@@ -13,7 +13,7 @@ from assets.labour.faults import Fault, Severity
 from assets.labour.figures import Document, Figure, finality
 from assets.labour.labels import destinations, fold, regions
 from assets.labour.layout import HeaderMatch, LayoutColumn
-from assets.labour.numbers import Number, read_counts, read_percents, separators_of
+from assets.labour.numbers import Number, read_counts, read_percents, separators_of, separators_of_counts
 from assets.labour.periods import (
     TitlePeriod,
     assumed_publication,
@@ -201,7 +201,7 @@ def _rows(reading: _Reading, on: date) -> list[_Row]:
         cells = sheet.row(number)
         if not cells:
             continue
-        has_figures = any(sheet.cell(number, column).content is not None for column in figure_columns)
+        has_figures = any(_is_figure_like(sheet.cell(number, column)) for column in figure_columns)
         first_text = next((cell.text for cell in cells if isinstance(cell.content, str)), "")
         if not has_figures and any(fold(first_text).startswith(word) for word in _END_WORDS):
             break
@@ -246,6 +246,13 @@ def _rows(reading: _Reading, on: date) -> list[_Row]:
     return rows
 
 
+def _is_figure_like(cell: Cell) -> bool:
+    """True for a number, a text with a digit, a dash or an ellipsis; a signature in a figure column is none of them."""
+    if cell.content is None or isinstance(cell.content, str):
+        return bool(re.search(r"\d", cell.text)) or cell.text in ("-", "–", "—", "…", "...") or cell.is_error
+    return True
+
+
 def _row_of(label: str, number: int, on: date) -> _Row:
     """What a row label is: total, other markets, region, one destination, a group of them, or unknown."""
     is_computed = bool(_COMPUTED.search(label))
@@ -266,22 +273,33 @@ def _row_of(label: str, number: int, on: date) -> _Row:
     return _Row(number, "unknown", (), bare)
 
 
+def _plain(cell: Cell) -> str | float | None:
+    """The content as numbers are read from it: text or number; errors, dates and truth values become text that is no number."""
+    if cell.is_error:
+        return f"error {cell.content}"
+    if isinstance(cell.content, bool | date):
+        return str(cell.content)
+    return cell.content
+
+
 def _column(reading: _Reading, column: int, entry: LayoutColumn, rows: list[_Row]) -> dict[int, Number]:
     """The cells of one figure column, read as a whole: row number -> number."""
     sheet = reading.sheet
     cells = [sheet.cell(row.number, column) for row in rows]
-    contents: list[str | float | None] = []
-    for cell in cells:
-        if cell.is_error:
-            contents.append(f"error {cell.content}")
-        elif isinstance(cell.content, bool | date):
-            contents.append(str(cell.content))
-        else:
-            contents.append(cell.content)
+    contents = [_plain(cell) for cell in cells]
     if entry.unit == "percent":
-        every = [cell.content for cell in sheet.cells.values() if isinstance(cell.content, str)]
+        file_separators = separators_of(
+            [cell.content for cell in sheet.cells.values() if isinstance(cell.content, str)]
+        )
+        if file_separators == "unknown":
+            counts = [
+                read_counts([_plain(sheet.cell(row.number, other)) for row in rows]).style
+                for other, found in reading.match.columns.items()
+                if found.role == "figure" and found.unit != "percent"
+            ]
+            file_separators = separators_of_counts(counts)
         read = read_percents(
-            contents, as_percent_format=[cell.is_percent for cell in cells], file_separators=separators_of(every)
+            contents, as_percent_format=[cell.is_percent for cell in cells], file_separators=file_separators
         )
     else:
         read = read_counts(contents)
@@ -300,11 +318,18 @@ def _column(reading: _Reading, column: int, entry: LayoutColumn, rows: list[_Row
 
 def _window(entry: LayoutColumn, period: TitlePeriod) -> tuple[str, str]:
     """Window and period code of a figure column: a cumulative figure of twelve months is the year."""
+    if entry.window == "title":
+        # The column counts whatever the title names.
+        if period.kind == "quarter":
+            return "quarter", f"{period.year}Q{period.month // 3}"
+        if period.kind == "month":
+            return "month", f"{period.year}{period.month:02}"
     if entry.window == "quarter":
         return "quarter", f"{period.year}Q{period.month // 3}"
-    if entry.window == "cumulative" and period.month == 12:
+    if entry.window in ("cumulative", "title") and period.month == 12:
         return "year", str(period.year)
-    return entry.window, f"{period.year}{period.month:02}"
+    window = "cumulative" if entry.window == "title" else entry.window
+    return window, f"{period.year}{period.month:02}"
 
 
 def _header_month(reading: _Reading, column: int) -> int | None:
@@ -325,6 +350,9 @@ def _figures(
     readings: dict[int, dict[int, Number]],
     period: TitlePeriod,
 ) -> list[Figure]:
+    month = _header_month(reading, column)
+    if entry.period == "header" and month is not None:
+        period = TitlePeriod(period.year, month, "month")
     window, period_code = _window(entry, period)
     numbers = readings[column]
     women_column = next(
@@ -339,7 +367,6 @@ def _figures(
         None,
     )
     conflict: tuple[str, ...] = ()
-    month = _header_month(reading, column)
     if month is not None and month != period.month and any(number.status != "blank" for number in numbers.values()):
         conflict = (
             reading.fault(

@@ -152,6 +152,9 @@ def repair_fonts(text: str, fonts: tuple[str, ...] = ()) -> Decoded:
     )
     if chosen is not None:
         return Decoded(readings[chosen], chosen, (f"known words: {', '.join(words[:4])}", *hints))
+    counts = {name: len(known_words(reading)) for name, reading in readings.items()}
+    if counts["utf-8"] >= max(counts["tcvn3"], counts["vni"]) and counts["utf-8"] > 0:
+        return Decoded(text, "utf-8", ("no font encoding reads better",))
     if not any("\x80" <= letter <= "\xff" for letter in text):
         return Decoded(text, "utf-8", ("no letter that a font encoding uses",))
     raise EncodingDoubt(

@@ -21,8 +21,10 @@ from assets.labour.workbook import Cell, Sheet
 FOLDER = Path(__file__).parent / "layouts"
 HEADER_SEARCH_ROWS = 40
 
-_LAYOUT_KEYS = {"name", "kind", "description", "owner", "dated", "title", "column", "line", "edition", "unit", "marker"}
-_COLUMN_KEYS = {"role", "path", "series", "window", "sex", "required", "unit"}
+_LAYOUT_KEYS = {
+    "name", "kind", "description", "owner", "dated", "title", "column", "line", "edition", "unit", "wrappers",
+}  # fmt: skip
+_COLUMN_KEYS = {"role", "path", "series", "window", "sex", "required", "unit", "period"}
 _LINE_KEYS = {"starts", "series"}
 _EDITION_KEYS = {"code", "first_seen_on", "last_seen_on", "note"}
 ROLES = ("number", "destination", "region", "figure", "ignored")
@@ -48,6 +50,8 @@ class LayoutColumn:
     sex: str = "_T"
     unit: str = "persons"
     required: bool = False
+    period: str = "title"
+    """`title`: the period is that of the title; `header`: the column's own header names its month, and there may be several."""
     patterns: tuple[tuple[re.Pattern[str], ...], ...] = field(default=(), compare=False, repr=False)
 
     def matches(self, path: tuple[str, ...]) -> bool:
@@ -67,6 +71,8 @@ class Layout:
     titles: tuple[str, ...]
     columns: tuple[LayoutColumn, ...]
     lines: tuple[tuple[str, str], ...]
+    wrappers: frozenset[str]
+    """Folded header texts that span everything and say nothing, such as "Số lao động": left out of paths."""
     editions: tuple[dict[str, Any], ...]
 
 
@@ -109,6 +115,7 @@ def read_layout(path: Path) -> Layout:
                 sex=entry.get("sex", "_T"),
                 unit=entry.get("unit", raw.get("unit", "persons")),
                 required=entry.get("required", False),
+                period=entry.get("period", "title"),
                 patterns=tuple(tuple(_pattern(text) for text in level) for level in levels),
             )
         )
@@ -125,6 +132,7 @@ def read_layout(path: Path) -> Layout:
         titles=tuple(raw.get("title", ())),
         columns=tuple(columns),
         lines=tuple((start, entry["series"]) for entry in raw.get("line", ()) for start in entry["starts"]),
+        wrappers=frozenset(fold(text) for text in raw.get("wrappers", ())),
         editions=tuple(raw.get("edition", ())),
     )
 
@@ -228,12 +236,15 @@ def _match_at(sheet: Sheet, layout: Layout, row: int, column: int) -> HeaderMatc
     for grid_column, path in header_paths(sheet, row, last).items():
         if grid_column in sheet.hidden_columns:
             continue
+        path = tuple(text for text in path if text not in layout.wrappers)
+        if not path:
+            continue
         entry = next((entry for entry in layout.columns if entry.matches(path)), None)
         if entry is None:
             unknown.append(
                 sheet.cell(row, grid_column) if sheet.cell(row, grid_column).text else sheet.spread(last, grid_column)
             )
-        elif entry not in found.values():
+        elif entry.period == "header" or entry not in found.values():
             found[grid_column] = entry
     if not all(entry in found.values() for entry in layout.columns if entry.required or entry.role == "destination"):
         return None

@@ -167,7 +167,7 @@ def separators_of(cells: Sequence[str | float | None]) -> Separators:
     """Which mark is the decimal one, as far as these cells prove it: two kinds in one number, or a tail that is not three long."""
     votes: set[Separators] = set()
     for cell in cells:
-        if not isinstance(cell, str):
+        if not isinstance(cell, str) or not re.fullmatch(r"['\s]*-?\d[\d.,\s\u00a0]*%?\s*", cell):
             continue
         digits = re.sub(r"[^\d.,]", "", cell)
         marks = [mark for mark in digits if not mark.isdigit()]
@@ -179,6 +179,14 @@ def separators_of(cells: Sequence[str | float | None]) -> Separators:
         elif len(marks) > 1:
             votes.add("dot_decimal" if marks[0] == "," else "comma_decimal")
     return votes.pop() if len(votes) == 1 else "unknown"
+
+
+def separators_of_counts(styles: Sequence[str]) -> Separators:
+    """The decimal mark that follows from how counts are grouped: where dots group thousands, the comma is the decimal mark."""
+    marks = {mark for style in styles for mark in style.split("+") if mark in ("dot", "comma")}
+    if marks == {"dot"}:
+        return "comma_decimal"
+    return "dot_decimal" if marks == {"comma"} else "unknown"
 
 
 def read_percents(

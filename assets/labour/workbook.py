@@ -19,7 +19,7 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 from assets.labour.biff import BiffError, read_biff
-from assets.labour.encodings import EncodingDoubt, decode, repair_fonts
+from assets.labour.encodings import decode, repair_fonts
 
 Content = str | float | date | bool | None
 
@@ -143,11 +143,20 @@ def open_workbook(data: bytes, name: str) -> Workbook:
         )  # fmt: skip
     elif not data.strip():
         raise UnreadableFile(f"{name}: the file is empty", file=name, found="0 bytes", advice="Ask for it again.")
-    elif data.count(b"\0") > len(data) // 10 and not data.startswith((b"\xff\xfe", b"\xfe\xff")) and b"\0" in data[:2]:
+    elif _is_binary(data):
         raise UnreadableFile(f"{name}: binary data", file=name, found="binary data", advice="Ask for .xlsx or .csv.")
     else:
         return _open_text(data, name)
     return _in_unicode(book)
+
+
+def _is_binary(data: bytes) -> bool:
+    """True when control characters that no text has make up more than one byte in fifty. UTF-16 is left alone: the upper
+    half of a Vietnamese letter is 0x1E."""
+    head = data[:4096]
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or head.count(0) * 6 > len(head):
+        return False
+    return sum(byte < 32 and byte not in (0, 9, 10, 13) for byte in head) * 50 > len(head)
 
 
 def _in_unicode(book: Workbook) -> Workbook:
@@ -432,10 +441,7 @@ def _open_older(data: bytes, name: str) -> Workbook:
 
 
 def _open_text(data: bytes, name: str) -> Workbook:
-    try:
-        decoded = decode(data)
-    except EncodingDoubt as doubt:
-        raise EncodingDoubt(f"{name}: {doubt}", candidates=doubt.candidates) from doubt
+    decoded = decode(data)
     text = decoded.text
     head = text.lstrip()[:2000].lower()
     if head.startswith(("<html", "<!doctype html", "<table", "<meta", "<?xml")) and "<t" in text.lower():
