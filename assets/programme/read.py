@@ -1,0 +1,247 @@
+"""Programme registers: small tables of counts that projects and ministries send, read and landed.
+
+Belongs here: the list of registers, reading and checking their files, landing, load modes. Does not belong here: persons
+(a register holds numbers), what an indicator makes of a register, SQL. How to fill in a file: docs/programme.md.
+"""
+
+import csv
+import hashlib
+import io
+import tomllib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from assets.loading import Batch, Batches, TableLoad
+from methods.periods import UnknownPeriodError, parse_period
+from warehouse.landing import Landing, Pull, Receipt
+
+SOURCE = "programme"
+ROOM = Path(__file__).parent
+PullFactory = Callable[[str], Pull]
+
+COLUMNS = ("register", "area", "period", "sex", "age", "origin", "destination", "category", "number", "note")
+IDENTIFYING = ("area", "period", "sex", "age", "origin", "destination", "category")
+REQUIRED = ("register", "area", "period", "number")
+SEXES = ("", "F", "M", "_U")
+
+SCHEMA: dict[str, Any] = {
+    "file_code": pl.String, "register_code": pl.String, "record_code": pl.String, "area_code": pl.String,
+    "period_start_on": pl.Date, "period_end_on": pl.Date, "sex_code": pl.String, "age_code": pl.String,
+    "origin_code": pl.String, "destination_code": pl.String, "category_code": pl.String, "quantity": pl.Float64,
+    "note_code": pl.String, "is_practice": pl.Boolean, "receipt_id": pl.String, "pointer": pl.String,
+    "rejections": pl.List(pl.String),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Register:
+    """One register that may be sent: titles, permitted period types and categories, and whether it is restricted."""
+
+    code: str
+    title: Mapping[str, str]
+    period_types: tuple[str, ...]
+    categories: tuple[str, ...]
+    restricted: bool = False
+
+
+@dataclass
+class ProgrammePull:
+    """What one look into the inbox brought: receipts of new files, and names of files known already."""
+
+    receipts: list[Receipt] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+
+
+@cache
+def registers() -> Mapping[str, Register]:
+    """The registers by code."""
+    raw = tomllib.loads((ROOM / "registers.toml").read_text(encoding="utf-8"))
+    return {
+        code: Register(
+            code,
+            entry["title"],
+            tuple(entry["period_types"]),
+            tuple(entry["categories"]),
+            entry.get("restricted", False),
+        )
+        for code, entry in raw.items()
+    }
+
+
+def template(code: str, language: str = "en") -> str:
+    """An empty register file with the title and the permitted codes as comment lines, ready to fill in and send back."""
+    register = registers()[code]
+    words = {
+        "en": ("period", "category", "free or empty"),
+        "vi": ("kỳ", "nhóm", "tự do hoặc để trống"),
+    }[language]
+    lines = [
+        f"# {register.title[language]}",
+        f"# {words[0]}: {', '.join(register.period_types)}",
+        f"# {words[1]}: {', '.join(register.categories) or words[2]}",
+        ",".join(COLUMNS),
+        code + "," * (len(COLUMNS) - 1),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def shipped_files() -> list[Path]:
+    """Registers of published statements that come with the code."""
+    return sorted((ROOM / "published").glob("*.csv"))
+
+
+def landed_sha256(receipts: Sequence[Receipt]) -> set[str]:
+    """Hashes of the files that these receipts describe."""
+    return {str(receipt.parameters["sha256"]) for receipt in receipts if "sha256" in receipt.parameters}
+
+
+def pull_files(paths: Iterable[Path], pull_factory: PullFactory, landed: Collection[str]) -> ProgrammePull:
+    """Every file whose bytes are new is landed as it is, in name order. Files still being written (a leading dot or the
+    suffix .part) wait. `landed` holds the hashes of files known already."""
+    pulled = ProgrammePull()
+    known = set(landed)
+    for path in sorted(paths, key=lambda found: found.name):
+        if path.name.startswith((".", "~$")) or path.suffix.lower() != ".csv":
+            continue
+        data = path.read_bytes()
+        sha256 = hashlib.sha256(data).hexdigest()
+        if sha256 in known:
+            pulled.known.append(path.name)
+            continue
+        pull = pull_factory(path.stem)
+        pull.restart()
+        pull.write(path.name, data)
+        parameters = {"name": path.name, "sha256": sha256}
+        pulled.receipts.append(pull.finish("file", f"inbox:{path.name}", parameters, max(data.count(b"\n") - 1, 0)))
+        known.add(sha256)
+    return pulled
+
+
+def pull_inbox(folder: Path, pull_factory: PullFactory, landed: Collection[str]) -> ProgrammePull:
+    """Every new file of the inbox folder is landed; an inbox that does not exist yet is empty."""
+    return pull_files(folder.glob("*") if folder.is_dir() else [], pull_factory, landed)
+
+
+def read_file(data: bytes, name: str, receipt_id: str, is_practice: bool) -> pl.DataFrame:
+    """The rows of one register file, each with its reasons to be rejected, if any. Comment lines (#) are passed over.
+
+    A file without the expected header is one rejected row that says so: nothing received disappears uncounted.
+    """
+    text = data.decode("utf-8-sig", errors="replace")
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if not line.startswith("#")]
+    lines = [(number, line) for number, line in lines if line.strip()]
+    reader = csv.DictReader(io.StringIO("\n".join(line for _, line in lines)))
+    header = [column.strip() for column in reader.fieldnames or []]
+    missing = [column for column in REQUIRED if column not in header]
+    unknown = [column for column in header if column not in COLUMNS]
+    file_code = Path(name).stem
+    base = {"file_code": file_code, "receipt_id": receipt_id, "is_practice": is_practice}
+    if missing or unknown:
+        reason = f"header: missing {missing}, unknown {unknown}; expected {','.join(COLUMNS)}"
+        return pl.DataFrame([{**base, "pointer": f"{name}:1", "rejections": [reason]}], schema=SCHEMA)
+    numbers = [number for number, _ in lines[1:]]
+    rows: list[dict[str, Any]] = []
+    seen: set[tuple[str | None, str]] = set()
+    for line, raw in zip(numbers, reader, strict=False):
+        row = {**base, **_row(raw, f"{name}:{line}")}
+        if (row["register_code"], row["record_code"]) in seen:
+            row["rejections"].append("the same register, area, period and breakdown stand twice in the file; keep one")
+        seen.add((row["register_code"], row["record_code"]))
+        rows.append(row)
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def _row(raw: Mapping[str, str | None], pointer: str) -> dict[str, Any]:
+    cell = {column: (raw.get(column) or "").strip() for column in COLUMNS}
+    faults: list[str] = []
+    register = registers().get(cell["register"])
+    if register is None:
+        near = get_close_matches(cell["register"], list(registers()), 1)
+        faults.append(f"register: {cell['register']!r} is not known; nearest: {near or sorted(registers())[:5]}")
+    start, end = None, None
+    try:
+        period = parse_period(cell["period"])
+        start, end = period.start_on, period.end_on
+        if register is not None and period.type_code not in register.period_types:
+            faults.append(
+                f"period: {cell['period']!r} is {period.type_code}; expected {', '.join(register.period_types)}"
+            )
+    except UnknownPeriodError:
+        faults.append(f"period: {cell['period']!r} is not a period such as 2026, 2026Q1, 202601 or 2026W5")
+    if cell["sex"] not in SEXES:
+        faults.append(f"sex: {cell['sex']!r}; expected F, M, _U or empty")
+    if register is not None and register.categories and cell["category"] not in ("", *register.categories):
+        faults.append(f"category: {cell['category']!r}; expected one of {', '.join(register.categories)}")
+    if register is not None and register.restricted and len(cell["area"]) != 3:
+        faults.append("area: a restricted register speaks of countries only")
+    if not cell["area"]:
+        faults.append("area: empty; give the code of the country or province")
+    return {
+        "register_code": cell["register"] or None,
+        # What the number is about, not the line it stands in: a row inserted above must not look like a change below.
+        "record_code": ":".join(cell[name] for name in IDENTIFYING),
+        "area_code": cell["area"] or None,
+        "period_start_on": start,
+        "period_end_on": end,
+        **{f"{name}_code": cell[name] or "_T" for name in ("sex", "age", "origin", "destination", "category")},
+        "quantity": _number(cell["number"], faults),
+        "note_code": cell["note"] or None,
+        "pointer": pointer,
+        "rejections": faults,
+    }
+
+
+def _number(text: str, faults: list[str]) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        faults.append(f"number: {text!r}; write digits with a decimal point, and 0 for none")
+        return None
+    if not 0 <= value < float("inf"):
+        faults.append(f"number: {text!r} is below zero or no number")
+    return value
+
+
+def stage_frames(receipts: Sequence[Receipt], landing: Landing) -> dict[str, pl.DataFrame]:
+    """Staging frames of the landed files: open registers and restricted ones apart. Rows of unknown registers are rejected
+    among the open ones, unless the file holds a restricted register: then its whole text is treated as restricted."""
+    open_rows, restricted_rows = [pl.DataFrame(schema=SCHEMA)], [pl.DataFrame(schema=SCHEMA)]
+    secret = [code for code, register in registers().items() if register.restricted]
+    for receipt in receipts:
+        for path in landing.files(receipt):
+            frame = read_file(path.read_bytes(), path.name, receipt.receipt_id, receipt.is_practice)
+            is_restricted = pl.col("register_code").is_in(secret).fill_null(False)
+            if frame.filter(is_restricted).height:
+                known_open = pl.col("register_code").is_in([c for c in registers() if c not in secret]).fill_null(False)
+                open_rows.append(frame.filter(known_open))
+                restricted_rows.append(frame.filter(~known_open))
+            else:
+                open_rows.append(frame)
+    return {"staging.programme_count": pl.concat(open_rows), "staging.victim_count": pl.concat(restricted_rows)}
+
+
+def loads(receipts: Sequence[Receipt]) -> tuple[TableLoad, ...]:
+    """Each file speaks for itself: sent again under its name, it replaces what it said before."""
+    codes = sorted({Path(str(receipt.parameters["name"])).stem for receipt in receipts})
+    return tuple(
+        TableLoad(table, "snapshot", {"file_code": code})
+        for table in ("core.programme_count", "restricted.victim_count")
+        for code in codes
+    )
+
+
+def batches(landing: Landing) -> Batches:
+    """How `assets.loading.load_source` takes the pending receipts: the latest of each file name, in one batch."""
+
+    def of_receipts(receipts: Sequence[Receipt]) -> Iterable[Batch]:
+        latest = {str(receipt.parameters["name"]): receipt for receipt in receipts}
+        used = list(latest.values())
+        yield Batch(tuple(receipts), {}, stage_frames(used, landing), loads(used))
+
+    return of_receipts
