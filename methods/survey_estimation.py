@@ -30,13 +30,17 @@ ESTIMATE_COLUMNS = (
     "n_unweighted", "n_weighted", "numerator", "denominator",
 )  # fmt: skip
 
-# `average` counts, among the strata that keep a variance, those with f = 0; svy's "scale" does not, so both together are refused.
+# R's "average" counts certainty strata among those that have a variance (of zero); svy's "scale" counts them among the lonely ones.
+# Both together are refused.
 _SINGLETON: dict[str, Literal["skip", "center", "scale"]] = {
     "remove": "skip",
     "certainty": "skip",
     "adjust": "center",
     "average": "scale",
 }
+
+_NO_VARIANCE = 1e-12
+"""A standard error of a share below this is rounding of a zero."""
 
 _CDF_SLACK = 1e-12
 """Two cumulative shares this close are one: the sum of ten weights of 0.7 is not exactly half of the sum of twenty."""
@@ -171,7 +175,9 @@ class DesignedSample:
         share, se, df, n = float(row["value"]), float(row["se"]), int(row["df"]), int(row["n_unweighted"])  # type: ignore[arg-type, call-overload]
         share = 0.0 if row["n_with"] == 0 else 1.0 if row["n_with"] == n else share  # rounding leaves 1 - 1e-16
         few = min(int(row["n_with"]), n - int(row["n_with"])) < FEW_CASES  # type: ignore[call-overload]
-        if share in (0.0, 1.0) or interval == "korn_graubard" or (interval == "auto" and few):
+        # No variance between units without a census is luck, not precision: logit would give a point.
+        frozen = se <= _NO_VARIANCE and self.design.fpc is None
+        if share in (0.0, 1.0) or frozen or interval == "korn_graubard" or (interval == "auto" and few):
             limits = korn_graubard_interval(share, se, df, n, float(row["effective_n"]), confidence)  # type: ignore[arg-type]
             return (*limits, "korn_graubard" if math.isfinite(limits[0]) else "none")
         limits = logit_interval(share, se, df, confidence)

@@ -23,6 +23,7 @@ DIMENSIONS = (
     "sex_code", "age_code", "migrant_status_code", "migrant_basis_code", "origin_code", "destination_code", "category_code",
 )  # fmt: skip
 TOTAL = "_T"
+SIGNIFICANT_DIGITS = 10
 _INTERVALS = {"t": "t95", "logit": "logit95", "korn_graubard": "korn_graubard95", "woodruff": "woodruff95"}
 
 
@@ -59,9 +60,15 @@ def estimate_frame(
         return pl.DataFrame(schema=schema)
     found = pl.concat(rows, how="diagonal_relaxed")
     flagged = flag(found, policy or load_policy())
-    return flagged.select([pl.col(name).cast(dtype) for name, dtype in schema.items()]).sort(
-        list(tables()["estimate.survey_estimate"].key), maintain_order=True
-    )
+    # Sums depend on the order of addition in their last bits, and that on threads: without rounding, a refresh that brings
+    # nothing new could find a new sixteenth digit and write a new version of the row.
+    typed = [
+        pl.col(name).cast(dtype).round_sig_figs(SIGNIFICANT_DIGITS).alias(name)
+        if dtype == pl.Float64
+        else pl.col(name).cast(dtype)
+        for name, dtype in schema.items()
+    ]
+    return flagged.select(typed).sort(list(tables()["estimate.survey_estimate"].key), maintain_order=True)
 
 
 def estimate_schema() -> dict[str, pl.DataType]:

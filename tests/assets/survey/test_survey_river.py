@@ -316,3 +316,9 @@ def test_two_worlds_of_one_seed_are_equal_and_of_another_are_not() -> None:
     assert overseas_workers.population(1).equals(overseas_workers.population(1))
     assert not overseas_workers.population(1).equals(overseas_workers.population(2))
     assert returned_workers.frame(7).equals(returned_workers.frame(7))
+
+
+def test_the_order_of_respondents_does_not_change_a_published_digit(river: River) -> None:
+    """Shuffled persons give the same rows: otherwise each refresh would find revisions that nobody made."""
+    shuffled = river.people.sample(fraction=1.0, shuffle=True, seed=11)
+    assert estimate_frame(shuffled, river.designs, river.measures).equals(river.estimates)
