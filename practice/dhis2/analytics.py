@@ -23,6 +23,12 @@ from practice.world.region import ServerState
 
 _METRICS = ("REPORTING_RATE", "REPORTING_RATE_ON_TIME", "ACTUAL_REPORTS", "ACTUAL_REPORTS_ON_TIME", "EXPECTED_REPORTS")
 Header = tuple[str, str]
+# A request that is too large: each of these is answered to a smaller one.
+SIZE_CODES = {
+    "E7128": "Query result set exceeded max limit: {limit}",
+    "E7131": "Query failed because of a syntax error or timed out",
+    "E7136": "Query exceeded the maximum execution time",
+}
 
 
 def answer(instance: Instance, request: Request, parts: list[str]) -> Answer:
@@ -130,6 +136,10 @@ class _Reader:
             raise Refused(409, "Dimension dx is present in query without any valid dimension options", "E7124")
         return found
 
+    def _too_large(self) -> Refused:
+        code = next((c for c in SIZE_CODES if self.instance.plays(f"answer-{c}")), "E7128")
+        return Refused(409, SIZE_CODES[code].format(limit=self.instance.limits.analytics), code)
+
     # -- aggregate -------------------------------------------------------------------------------------------------
 
     def aggregate(self) -> dict[str, Any]:
@@ -137,7 +147,7 @@ class _Reader:
         items, periods, units = self._items(), self._periods(), self._units()
         cells = len(items) * len(periods) * len(units)
         if cells > self.instance.limits.analytics and not self.request.flag("ignoreLimit"):
-            raise Refused(409, f"Query result set exceeded max limit: {self.instance.limits.analytics}", "E7128")
+            raise self._too_large()
         with_parts = self.request.flag("includeNumDen")
         rows: list[list[str]] = []
         ranges = {p: r for p in periods if (r := read_period(p)) is not None}
@@ -279,7 +289,7 @@ class _Reader:
                 continue
             found.append(v)
         if len(found) > self.instance.limits.analytics:
-            raise Refused(409, f"Query result set exceeded max limit: {self.instance.limits.analytics}", "E7128")
+            raise self._too_large()
         return found
 
     def raw(self) -> dict[str, Any]:

@@ -108,6 +108,8 @@ class Application:
         if request.method not in ("GET", "HEAD") and parts[0] != "dataValueSets":
             raise Refused(405, f"Request method '{request.method}' not supported")
         head = parts[0]
+        if head.split(".")[0] in ("dataValueSets", "tracker", "analytics", "completeDataSetRegistrations"):
+            self._refuse_as_asked()
         if parts == ["system", "info"] or parts == ["system", "info.json"]:
             return self._system_info()
         if head in ("me", "me.json"):
@@ -129,6 +131,13 @@ class Application:
         if found is None:
             raise Refused(404, f"The requested resource {path} does not exist", "E1005")
         return found
+
+    def _refuse_as_asked(self) -> None:
+        """A quirk "answer-E1006" refuses every data request; codes of size are left to those who count."""
+        for quirk in self.instance.quirks:
+            code = quirk.removeprefix("answer-")
+            if code != quirk and code not in analytics.SIZE_CODES:
+                raise Refused(409, f"Refused with {code}, as the practice was asked to", code)
 
     def _system_info(self) -> Answer:
         instance = self.instance

@@ -645,6 +645,25 @@ def test_quirk_25_illegal_queries_are_409_with_their_code(
     assert (asked.status, body["errorCode"], body["status"], body["httpStatus"]) == (409, code, "ERROR", "Conflict")
 
 
+@pytest.mark.parametrize("code", ["E1006", "E2005", "E2208", "E7121", "E7132", "E7133", "E7217", "E8200"])
+def test_quirk_25_any_other_code_can_be_asked_for(play: Play, code: str) -> None:
+    """Section 5: codes that need rights or objects that the practice ground has not."""
+    server = play("2.42", f"answer-{code}")
+    for path in ("dataValueSets", "tracker/events", "analytics"):
+        asked = server.get(f"/api/{path}", dataSet=TB.uid)
+        assert (asked.status, asked.json()["errorCode"]) == (409, code)
+    assert server.get("/api/system/info").status == 200
+
+
+@pytest.mark.parametrize("code", ["E7128", "E7131", "E7136"])
+def test_quirk_25_codes_of_size_yield_to_a_smaller_request(play: Play, code: str) -> None:
+    """Section 5: halve the request."""
+    server = play("2.42", f"answer-{code}", limits=Limits(analytics=2))
+    large = server.get("/api/analytics", **analytics(TB.elements[0].uid, "202501;202502;202503"))
+    assert (large.status, large.json()["errorCode"]) == (409, code)
+    assert server.get("/api/analytics", **analytics(TB.elements[0].uid, "202501;202502")).status == 200
+
+
 def test_quirk_25_an_import_with_conflicts_is_a_409_warning(play: Play) -> None:
     """Section 5: it carries the per-row conflicts and a valid summary."""
     asked = play("2.42", "import-conflicts").get("/api/dataValueSets", method="POST")

@@ -15,7 +15,7 @@ import requests
 from practice.clock import PracticeClock
 from practice.dhis2 import RunningServers, serve
 from practice.dhis2.instance import Limits
-from practice.dhis2.quirks import BY_NAME, QUIRKS, VERSIONS, played
+from practice.dhis2.quirks import BY_NAME, QUIRKS, VERSIONS, at_random, played
 from practice.world import definitions
 from practice.world.region import World
 
@@ -262,6 +262,15 @@ def test_quirks_are_switched_by_name() -> None:
         played("2.42", ("nonsense",))
     with pytest.raises(ValueError, match="cannot be switched off"):
         played("2.42", ("no-late-bump",))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_random_quirks_are_repeatable_and_let_a_pull_end(version: str) -> None:
+    chosen = {seed: at_random(seed, version) for seed in range(30)}
+    assert chosen == {seed: at_random(seed, version) for seed in range(30)}
+    assert len(set(chosen.values())) > 15
+    assert not any(BY_NAME[name].stops for names in chosen.values() for name in names)
+    assert all(played(version, names) > played(version, ()) for names in chosen.values())
 
 
 def test_an_unknown_version_or_server_is_refused(world: World) -> None:
