@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.declare import check_specs, landing_key, load_results, load_specs, loaded_tables
+from assets.declare import check_specs, landing_key, load_results, load_specs, loaded_tables, selected
 from assets.dhis2.errors import Dhis2Error
 from assets.dhis2.extract import pull_instance
 from assets.dhis2.mapping import InstanceMapping
@@ -141,6 +141,7 @@ def _load_step(servers: Sequence[str], scales: Scales) -> dg.AssetsDefinition:
     landed = [landing_key(f"dhis2_{code}") for code in servers]
 
     @dg.multi_asset(
+        can_subset=True,
         name="load_dhis2",
         specs=load_specs(loaded, landed),
         check_specs=check_specs(loaded, scales),
@@ -163,6 +164,7 @@ def _load_step(servers: Sequence[str], scales: Scales) -> dg.AssetsDefinition:
                 "%s: %s", server.source_code, report.fault or "loaded" if report.is_change else "nothing new"
             )
             reports.append(report)
-        yield from load_results(loaded, reports, warehouse.row_counts(table.name for table in loaded), scales)
+        counts = warehouse.row_counts(table.name for table in loaded)
+        yield from selected(context, load_results(loaded, reports, counts, scales))
 
     return load_dhis2

@@ -431,7 +431,7 @@ class StubWorld:
             start = f"{period[:4]}-{period[4:]}-01"
             if not (query["startDate"] <= start and f"{start[:8]}28" <= query["endDate"]):
                 continue
-            if query["orgUnit"] != ROOT and query["orgUnit"] != unit:
+            if query["orgUnit"] != unit and (query["orgUnit"] != ROOT or query["children"] == "false"):
                 continue
             if "lastUpdated" in query and row["updated"] < self.instant(query["lastUpdated"]):
                 continue
