@@ -15,11 +15,10 @@ import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from warehouse.publishing.analyst_database import write_analyst_database
 from warehouse.publishing.content import (
     KEY_COLUMNS,
     RegionalSet,
@@ -29,13 +28,14 @@ from warehouse.publishing.content import (
     content_hash,
     release_observations,
 )
-from warehouse.publishing.flat_files import write_flat_files
 from warehouse.publishing.history import merge_release, revised_keys
-from warehouse.publishing.pages.site import write_pages
-from warehouse.publishing.protection import Protected
-from warehouse.publishing.sdmx_files import write_sdmx
 from warehouse.publishing.tables import regional_set_of
-from warehouse.publishing.workbook import write_workbook
+
+if TYPE_CHECKING:
+    from warehouse.publishing.protection import Protected
+
+# The writers and the lock are imported where they are used: SDMX and the solver take seconds to import, and whoever only
+# reads the shelf (`mhwg table`) needs neither.
 
 MANIFEST = "manifest.json"
 TOMBSTONE = "WITHDRAWN.json"
@@ -68,12 +68,14 @@ class ReleaseResult:
 
 
 def build_release(
-    protected: Protected, catalogue: ReleaseCatalogue, context: ReleaseContext, shelf: Path
+    protected: "Protected", catalogue: ReleaseCatalogue, context: ReleaseContext, shelf: Path
 ) -> ReleaseResult:
     """`shelf/current` shows the protected figures. Nothing is written when it already does.
 
     Raises TypeError for figures that did not go through `protect()`.
     """
+    from warehouse.publishing.protection import Protected
+
     if not isinstance(protected, Protected):
         raise TypeError("a release is made from a Protected set; call protect() on the observations first")
     shelf.mkdir(parents=True, exist_ok=True)
@@ -127,6 +129,12 @@ def build_release(
 
 def write_release_files(content: ReleaseContent, fingerprint: str, folder: Path, last: Path | None) -> None:
     """`folder` holds every file of the release and its manifest. Same content and same last release: same files."""
+    from warehouse.publishing.analyst_database import write_analyst_database
+    from warehouse.publishing.flat_files import write_flat_files
+    from warehouse.publishing.pages.site import write_pages
+    from warehouse.publishing.sdmx_files import write_sdmx
+    from warehouse.publishing.workbook import write_workbook
+
     folder.mkdir()
     observation_versions, cell_versions, releases = _versions(content, last)
     write_flat_files(content, folder / "data")

@@ -15,7 +15,6 @@ import openpyxl
 import polars as pl
 import pytest
 
-from warehouse.publishing import release as shelf_module
 from warehouse.publishing.content import KEY_COLUMNS, OBSERVATION_SCHEMA
 from warehouse.publishing.release import (
     ShelfError,
@@ -214,13 +213,13 @@ def test_a_crash_before_the_link_moves_leaves_the_old_release_and_no_remains(mak
     class PowerCut(Exception):
         pass
 
-    for step in ("write_sdmx", "_sync_tree", "_point_current"):
+    for step in ("sdmx_files.write_sdmx", "release._sync_tree", "release._point_current"):
 
         def cut(*_: object) -> None:
             raise PowerCut
 
         with monkeypatch.context() as patch:
-            patch.setattr(shelf_module, step, cut)
+            patch.setattr(f"warehouse.publishing.{step}", cut)
             with pytest.raises(PowerCut):
                 make_release(changed)
         assert current_release(shelf) == first.folder
