@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from assets.loading import SourceReport
-from warehouse.catalogue.table_catalogue import Table
+from warehouse.catalogue.table_catalogue import Table, tables
 from warehouse.history import LoadCounts
 from warehouse.quality import CheckDescription, RuleOutcome, Scales
 
@@ -34,6 +34,20 @@ def landing_key(source_code: str) -> dg.AssetKey:
     return dg.AssetKey(["landing", source_code])
 
 
+def loaded_tables(group: str, without: Iterable[str] = ()) -> list[Table]:
+    """Staging and core tables of a source group, staging first: the order in which a load step tells of them."""
+    left_out = set(without)
+    found = [table for table in tables().values() if table.group == group and table.name not in left_out]
+    return [table for schema in ("staging", "core") for table in found if table.schema_name == schema]
+
+
+def load_specs(loaded: Sequence[Table], landed: Iterable[dg.AssetKey]) -> list[dg.AssetSpec]:
+    """Specs of a load step: staging tables come from what was landed, core tables from all staging tables of the step."""
+    staging = [table_key(table.name) for table in loaded if table.schema_name == "staging"]
+    below = list(landed)
+    return [table_spec(table, below if table.schema_name == "staging" else staging) for table in loaded]
+
+
 def table_spec(table: Table, deps: Iterable[dg.AssetKey]) -> dg.AssetSpec:
     """The asset of one catalogue table, described by its entry."""
     return dg.AssetSpec(
@@ -52,7 +66,9 @@ def table_spec(table: Table, deps: Iterable[dg.AssetKey]) -> dg.AssetSpec:
                         name=column.name,
                         type=column.type,
                         description=column.description,
-                        constraints=dg.TableColumnConstraints(nullable=column.nullable and column.name not in table.key),
+                        constraints=dg.TableColumnConstraints(
+                            nullable=column.nullable and column.name not in table.key
+                        ),
                         tags={"data_class": column.data_class},
                     )
                     for column in table.columns
@@ -68,9 +84,9 @@ def check_name(rule_code: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]", "_", rule_code)
 
 
-def check_specs(tables: Iterable[Table], scales: Scales) -> list[dg.AssetCheckSpec]:
+def check_specs(weighed: Iterable[Table], scales: Scales) -> list[dg.AssetCheckSpec]:
     """One Dagster check per rule of the tables' suites."""
-    return [_check_spec(check) for table in tables for check in scales.checks_for(table)]
+    return [_check_spec(check) for table in weighed for check in scales.checks_for(table)]
 
 
 def _check_spec(check: CheckDescription) -> dg.AssetCheckSpec:
@@ -83,7 +99,9 @@ def _check_spec(check: CheckDescription) -> dg.AssetCheckSpec:
     )
 
 
-def check_results(outcomes: Sequence[RuleOutcome], declared: Iterable[Table], scales: Scales) -> Iterator[dg.AssetCheckResult]:
+def check_results(
+    outcomes: Sequence[RuleOutcome], declared: Iterable[Table], scales: Scales
+) -> Iterator[dg.AssetCheckResult]:
     """One result per rule weighed. Outcomes of several instances of one source add up; one failure fails the check.
 
     Carries counts and keys, never a person's values.
@@ -150,14 +168,28 @@ def _source_summary(report: SourceReport) -> dict[str, Any]:
     }
 
 
+def selected(context: dg.AssetExecutionContext, events: Iterable[Any]) -> Iterator[Any]:
+    """Of a step's events those that were asked for. A step always does its whole work, in one transaction; when a person
+    materialises one of its tables, only that table's events are recorded."""
+    keys, checks = context.selected_asset_keys, context.selected_asset_check_keys
+    for event in events:
+        if isinstance(event, dg.AssetCheckResult):
+            assert event.asset_key is not None
+            assert event.check_name is not None
+            if dg.AssetCheckKey(event.asset_key, event.check_name) in checks:
+                yield event
+        elif event.asset_key in keys:
+            yield event
+
+
 def load_results(
-    tables: Sequence[Table], reports: Sequence[SourceReport], row_counts: Mapping[str, int], scales: Scales
+    loaded: Sequence[Table], reports: Sequence[SourceReport], row_counts: Mapping[str, int], scales: Scales
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """The events of a load step: one materialisation per table with its counts, one result per check that was weighed."""
-    for number, table in enumerate(tables):
+    for number, table in enumerate(loaded):
         metadata = load_metadata(table.name, reports, row_counts.get(table.name))
         if number == 0:
             metadata |= sources_metadata(reports)
         yield dg.MaterializeResult(asset_key=table_key(table.name), metadata=metadata)
     outcomes = [outcome for report in reports for outcome in report.outcomes]
-    yield from check_results(outcomes, tables, scales)
+    yield from check_results(outcomes, loaded, scales)

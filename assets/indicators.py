@@ -4,36 +4,35 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
-from assets.declare import check_results, check_specs, table_key, table_spec
-from warehouse.catalogue.indicator_catalogue import indicators
+from assets.declare import check_specs, load_results, selected, table_key, table_spec
+from assets.loading import derive_table
+from assets.progress import tell_indicator
+from warehouse.catalogue.indicator_catalogue import indicator_catalogue
 from warehouse.catalogue.table_catalogue import tables
 from warehouse.clock import Refresh
-from warehouse.indicator_engine import compute
-from warehouse.load import transaction
+from warehouse.indicator_engine import Finding, compute_with_findings
 from warehouse.quality import Scales
 from warehouse.store import Warehouse
 
-SOURCE_TABLES = (
-    "core.area",
-    "core.area_membership",
-    "core.data_value",
-    "core.data_set_assignment",
-    "core.data_set_registration",
-    "core.referral",
-    "core.labour_figure",
-    "core.reference_value",
-    "estimate.survey_estimate",
-)
+TABLE = "indicator.observation"
+SHOWN_FINDINGS = 100
 
 
 def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
     """The asset `indicator/observation` with one check per rule."""
-    table = tables()["indicator.observation"]
+    table = tables()[TABLE]
+    core = [
+        name
+        for name, entry in tables().items()
+        if entry.schema_name in ("core", "estimate") and entry.history and entry.group != "operations"
+    ]
 
     @dg.multi_asset(
+        can_subset=True,
         name="compute_indicators",
-        specs=[table_spec(table, [table_key(name) for name in SOURCE_TABLES])],
+        specs=[table_spec(table, [table_key(name) for name in core])],
         check_specs=check_specs([table], scales),
     )
     def compute_indicators(
@@ -42,15 +41,17 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         refresh: dg.ResourceParam[Refresh],
         scales: dg.ResourceParam[Scales],
     ) -> Iterator[Any]:
-        with transaction(warehouse, "indicator", refresh.recorded_at) as load:
-            frame = compute(load.connection, indicators(), refresh.as_at)
-            counts = load.load_frame(table.name, frame, mode="snapshot")
-            if counts.is_change:
-                load.weigh(table.name, scales)
-        context.log.info("%s observations, %s new, %s changed", frame.height, counts.inserted, counts.changed)
-        yield dg.MaterializeResult(
-            asset_key=table_key(table.name), metadata={"dagster/row_count": frame.height, **vars(counts)}
-        )
-        yield from check_results(load.report.outcomes, [table], scales)
+        findings: list[Finding] = []
+
+        def make(connection: Any) -> pl.DataFrame:
+            entries = list(indicator_catalogue().indicators.values())
+            computed = compute_with_findings(connection, entries, refresh.as_at, progress=tell_indicator)
+            findings.extend(computed.findings)
+            return computed.observations
+
+        report = derive_table(warehouse, scales, "indicator", refresh.recorded_at, TABLE, make)
+        for finding in findings[:SHOWN_FINDINGS]:
+            context.log.info("%s: %s: %s", finding.kind, finding.cell, finding.explanation)
+        yield from selected(context, load_results([table], [report], warehouse.row_counts([TABLE]), scales))
 
     return [compute_indicators]

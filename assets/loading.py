@@ -8,12 +8,13 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
 from warehouse.history import LoadMode
 from warehouse.landing import Landing, Receipt
-from warehouse.load import CriticalRuleFailed, LoadReport, transaction
+from warehouse.load import CriticalRuleFailed, LoadReport, LoadTransaction, transaction
 from warehouse.quality import RuleOutcome, Scales
 from warehouse.store import Warehouse
 
@@ -59,15 +60,22 @@ class SourceReport:
         return self.load is not None and self.load.committed
 
 
-def pending_receipts(warehouse: Warehouse, landing: Landing, source_code: str) -> list[Receipt]:
-    """Receipts that are landed but not loaded: this refresh's, and those of a refresh that was cut off."""
-    landed = landing.receipts(source_code)
-    if not landed or not warehouse.exists:
-        return landed
-    known = set(
-        warehouse.read("select receipt_id from ops.receipt where source_code = $source", {"source": source_code})["receipt_id"]
+def loaded_receipt_ids(warehouse: Warehouse, source_code: str) -> set[str]:
+    """Receipts of the source that the store has loaded."""
+    if not warehouse.exists:
+        return set()
+    return set(
+        warehouse.read("select receipt_id from ops.receipt where source_code = $source", {"source": source_code})[
+            "receipt_id"
+        ]
     )
-    return [receipt for receipt in landed if receipt.receipt_id not in known]
+
+
+def known_receipts(warehouse: Warehouse, landing: Landing, source_code: str) -> list[Receipt]:
+    """Receipts that need not be pulled again: loaded, or waiting to be loaded. What a broken pull left is not among them."""
+    loaded = loaded_receipt_ids(warehouse, source_code)
+    waiting = [receipt for pull in landing.waiting_pulls(source_code) for receipt in pull]
+    return [receipt for receipt in landing.receipts(source_code) if receipt.receipt_id in loaded] + waiting
 
 
 def load_source(
@@ -78,21 +86,23 @@ def load_source(
     recorded_at: datetime,
     batches: Batches,
 ) -> SourceReport:
-    """Every pending receipt of the source is in the core with its checks, or the store is as it was and `fault` says why.
+    """Every waiting pull of the source is in the core with its checks, or the store is as it was and `fault` says why.
 
     A load that changed nothing leaves no receipt and its landed files are removed: what it said, the store says already.
     """
     report = SourceReport(source_code)
-    pending = pending_receipts(warehouse, landing, source_code)
-    if not pending:
+    waiting = landing.waiting_pulls(source_code)
+    if not waiting:
         return report
-    report.pulled_receipts = len(pending)
-    report.pulled_records = sum(receipt.record_count for receipt in pending)
+    receipts = [receipt for pull in waiting for receipt in pull]
+    report.pulled_receipts = len(receipts)
+    report.pulled_records = sum(receipt.record_count for receipt in receipts)
+    loaded = loaded_receipt_ids(warehouse, source_code)
+    load: LoadTransaction | None = None
     try:
         with transaction(warehouse, source_code, recorded_at) as load:
-            report.load = load.report
             touched: dict[str, None] = {}
-            for batch in batches(pending):
+            for batch in (batch for pull in waiting for batch in batches(pull)):
                 for table, frame in batch.frames.items():
                     load.stage(table, frame, batch.scope)
                 for table in batch.frames:
@@ -106,11 +116,42 @@ def load_source(
                     load.weigh(table, scales)
     except CriticalRuleFailed as fault:
         report.fault = str(fault)
-        report.outcomes = list(load.report.outcomes)
+        report.outcomes = list(load.report.outcomes) if load else []
         log.warning("%s: load rolled back, %s critical rules failed", source_code, len(fault.outcomes))
         return report
+    report.load = load.report
     report.outcomes = list(load.report.outcomes)
     if not load.report.committed:
-        for receipt in pending:
-            landing.discard(receipt)
+        for receipt in receipts:
+            if receipt.receipt_id not in loaded:
+                landing.discard(receipt)
+    landing.settle_pulls(source_code)
+    return report
+
+
+def derive_table(
+    warehouse: Warehouse,
+    scales: Scales,
+    source_code: str,
+    recorded_at: datetime,
+    table: str,
+    make: Callable[[Any], pl.DataFrame],
+) -> SourceReport:
+    """The table with history says what `make(connection)` computes from the store now, weighed and committed, or is as it
+    was and `fault` says why. A result equal to the last writes nothing."""
+    report = SourceReport(source_code)
+    load: LoadTransaction | None = None
+    try:
+        with transaction(warehouse, source_code, recorded_at) as load:
+            frame = make(load.connection)
+            report.pulled_records = frame.height
+            if load.load_frame(table, frame, mode="snapshot").is_change:
+                load.weigh(table, scales)
+    except CriticalRuleFailed as fault:
+        report.fault = str(fault)
+        report.outcomes = list(load.report.outcomes) if load else []
+        log.warning("%s: %s rolled back, %s critical rules failed", source_code, table, len(fault.outcomes))
+        return report
+    report.load = load.report
+    report.outcomes = list(load.report.outcomes)
     return report

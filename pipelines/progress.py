@@ -14,7 +14,12 @@ STEP_LOG = "mhwg.steps"
 class _StepHandler(logging.Handler):
     """Forwards the start, end and failure of steps; drops everything else, so no row and no value passes."""
 
-    WORDS: ClassVar[dict[str, str]] = {"STEP_START": "start", "STEP_SUCCESS": "done", "STEP_FAILURE": "failed", "STEP_SKIPPED": "skipped"}
+    WORDS: ClassVar[dict[str, str]] = {
+        "STEP_START": "start",
+        "STEP_SUCCESS": "done",
+        "STEP_FAILURE": "failed",
+        "STEP_SKIPPED": "skipped",
+    }
 
     def emit(self, record: logging.LogRecord) -> None:
         event = getattr(record, "dagster_event", None) or getattr(record, "dagster_meta", {}).get("dagster_event")

@@ -67,7 +67,9 @@ def build_resources(settings: Settings) -> dict[str, Any]:
 
     @dg.resource(required_resource_keys={"ground"}, description="The DHIS2 servers named in the settings.")
     def dhis2_servers(context: dg.InitResourceContext) -> dict[str, Dhis2Server]:
-        return servers_from_settings(settings.dhis2, context.resources.ground.urls or {}, settings.credential)
+        return servers_from_settings(
+            settings.dhis2, context.resources.ground.urls or {}, settings.credential, is_practice=settings.practice
+        )
 
     @dg.resource(required_resource_keys={"ground"}, description="Where labour bulletins and registers arrive.")
     def labour_inbox(_: dg.InitResourceContext) -> Inbox:

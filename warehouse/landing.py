@@ -7,6 +7,7 @@ comes here.
     landing/.incoming/<source>-<part>/        pages of a running pull; a broken pull resumes here
     landing/<source>/<digest>/receipt.json    the receipt
     landing/<source>/<digest>/files/...       the payload
+    landing/<source>/.pulls/<instant>.json    a complete pull that waits to be loaded: its receipts and watermark
 """
 
 import hashlib
@@ -14,10 +15,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -223,6 +224,34 @@ class Landing:
                 source=receipt.source_code,
                 file=receipt.path,
             )
+
+    def note_pull(self, receipts: Sequence[Receipt], received_at: datetime) -> None:
+        """The receipts, with the watermarks they carry, wait as one pull to be loaded. A pull without receipts leaves no note.
+
+        The note comes last: a pull that broke off has none, and its landed parts are pulled again.
+        """
+        if not receipts:
+            return
+        folder = self.root / _safe(receipts[0].source_code) / ".pulls"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Numbered, so that a pull at the same instant does not hide one that still waits.
+        stamp = f"{received_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{len(list(folder.glob('*.json'))):03}"
+        aside = folder / f".{stamp}.part"
+        aside.write_text(
+            json.dumps([asdict(receipt) for receipt in receipts], ensure_ascii=False, indent=1, sort_keys=True),
+            encoding="utf-8",
+        )
+        os.replace(aside, folder / f"{stamp}.json")
+
+    def waiting_pulls(self, source_code: str) -> list[list[Receipt]]:
+        """Pulls that wait to be loaded, oldest first: this refresh's, and those of a refresh that was cut off."""
+        folder = self.root / _safe(source_code) / ".pulls"
+        notes = sorted(folder.glob("*.json")) if folder.exists() else []
+        return [[Receipt(**entry) for entry in json.loads(note.read_text(encoding="utf-8"))] for note in notes]
+
+    def settle_pulls(self, source_code: str) -> None:
+        """No pull of the source waits any more: each was loaded, or brought nothing new."""
+        shutil.rmtree(self.root / _safe(source_code) / ".pulls", ignore_errors=True)
 
     def discard(self, receipt: Receipt) -> None:
         """The landed files of a pull that brought nothing new are gone."""

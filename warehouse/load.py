@@ -60,12 +60,14 @@ class LoadReport:
     outcomes: list[RuleOutcome] = field(default_factory=list)
     newly_quarantined: int = 0
     new_receipts: int = 0
+    released: bool = False
+    """True when a release was published from this transaction: its mirror tables are worth writing."""
     committed: bool = False
 
     @property
     def is_change(self) -> bool:
         """True when rows were written or held back that the store did not have."""
-        return self.newly_quarantined > 0 or any(counts.is_change for counts in self.history.values())
+        return self.released or self.newly_quarantined > 0 or any(counts.is_change for counts in self.history.values())
 
     def total(self) -> LoadCounts:
         """Sum over the tables with history."""
@@ -242,6 +244,12 @@ class LoadTransaction:
         self.connection.unregister("history_frame")
         self._note(table_name, counts)
         return counts
+
+    def replace_rows(self, table_name: str, frame: pl.DataFrame) -> None:
+        """A table without history holds the rows of `frame` and no others."""
+        table = self.entries[table_name]
+        self.connection.execute(f"delete from {table.name}")
+        self._insert(table, frame)
 
     def _note(self, table_name: str, counts: LoadCounts) -> None:
         self.report.history[table_name] = self.report.history.get(table_name, LoadCounts()) + counts

@@ -5,7 +5,7 @@ Belongs here: connections, schema bootstrap, reading what the store says of itse
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -103,6 +103,18 @@ class Warehouse:
         with self.connect(read_only=True) as connection:
             return fetch_frame(connection, query, parameters)
 
+    def row_counts(self, names: Iterable[str]) -> dict[str, int]:
+        """Rows of each table, of tables with history the open ones; empty for a store that does not exist yet."""
+        if not self.exists:
+            return {}
+        with self.connect(read_only=True) as connection:
+            return {
+                name: connection.execute(
+                    f"select count(*) from {name}{'_current' if self.entries[name].history else ''}"
+                ).fetchall()[0][0]
+                for name in names
+            }
+
     def last_refresh_at(self) -> datetime | None:
         """System time of the last refresh that wrote anything; None for a new store."""
         if not self.exists:
@@ -114,8 +126,8 @@ class Warehouse:
 
 def fetch_frame(connection: Any, query: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
     """The result of a query on a live connection as a polars frame."""
-    result = connection.execute(query, dict(parameters) if parameters else None)
-    frame = pl.from_arrow(result.to_arrow_table())
+    relation = connection.sql(query, params=dict(parameters) if parameters else None)
+    frame = pl.from_arrow(relation.to_arrow_table())
     assert isinstance(frame, pl.DataFrame)
     return frame
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.declare import check_specs, landing_key, load_results, load_specs, loaded_tables
+from assets.declare import check_specs, landing_key, load_results, load_specs, loaded_tables, selected
 from assets.inbox import Inbox
 from assets.labour.fetch import landed_sha256, pull_inbox, pull_urls
 from assets.labour.stage import batches
@@ -81,6 +81,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         scales: dg.ResourceParam[Scales],
     ) -> Iterator[Any]:
         report = load_source(warehouse, landing, scales, SOURCE, refresh.recorded_at, batches(landing))
-        yield from load_results(loaded, [report], warehouse.row_counts(table.name for table in loaded), scales)
+        counts = warehouse.row_counts(table.name for table in loaded)
+        yield from selected(context, load_results(loaded, [report], counts, scales))
 
     return [land_labour, load_labour]

@@ -7,19 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from assets.declare import (
-    check_results,
     check_specs,
     landing_key,
     load_results,
     load_specs,
     loaded_tables,
+    selected,
     table_key,
     table_spec,
 )
 from assets.inbox import Inbox
-from assets.loading import Batch, TableLoad, known_receipts, load_source
+from assets.loading import Batch, TableLoad, derive_table, known_receipts, load_source
 from assets.survey.declarations import load_designs, load_measures, load_recodes
 from assets.survey.estimate import estimate_frame
 from assets.survey.inbox import landed_digests, pull_inbox
@@ -27,7 +28,6 @@ from assets.survey.payload import stage_frames
 from warehouse.catalogue.table_catalogue import tables
 from warehouse.clock import Refresh
 from warehouse.landing import Landing, Receipt
-from warehouse.load import transaction
 from warehouse.quality import Scales
 from warehouse.store import Warehouse, fetch_frame
 
@@ -98,39 +98,47 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         )
 
     @dg.multi_asset(
+        can_subset=True,
         name="load_survey",
         specs=load_specs(loaded, [landing_key(SOURCE)]),
         check_specs=check_specs(loaded, scales),
     )
     def load_survey(
+        context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],
         landing: dg.ResourceParam[Landing],
         refresh: dg.ResourceParam[Refresh],
         scales: dg.ResourceParam[Scales],
     ) -> Iterator[Any]:
         report = load_source(warehouse, landing, scales, SOURCE, refresh.recorded_at, batches(landing))
-        yield from load_results(loaded, [report], warehouse.row_counts(table.name for table in loaded), scales)
+        counts = warehouse.row_counts(table.name for table in loaded)
+        yield from selected(context, load_results(loaded, [report], counts, scales))
 
     @dg.multi_asset(
+        can_subset=True,
         name="estimate_surveys",
         specs=[table_spec(estimates, [table_key(name) for name in LOADS])],
         check_specs=check_specs([estimates], scales),
     )
     def estimate_surveys(
-        warehouse: dg.ResourceParam[Warehouse], refresh: dg.ResourceParam[Refresh], scales: dg.ResourceParam[Scales]
+        context: dg.AssetExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        refresh: dg.ResourceParam[Refresh],
+        scales: dg.ResourceParam[Scales],
     ) -> Iterator[Any]:
-        with transaction(warehouse, "estimate", refresh.recorded_at) as load:
-            people = fetch_frame(
-                load.connection,
-                "select * from core.survey_person_current order by survey_code, wave_code, person_number",
-            )
-            frame = estimate_frame(people, load_designs(), load_measures())
-            counts = load.load_frame(estimates.name, frame, mode="snapshot")
-            if counts.is_change:
-                load.weigh(estimates.name, scales)
-        yield dg.MaterializeResult(
-            asset_key=table_key(estimates.name), metadata={"dagster/row_count": frame.height, **vars(counts)}
+        report = derive_table(
+            warehouse, scales, "estimate", refresh.recorded_at, estimates.name, estimate_current_people
         )
-        yield from check_results(load.report.outcomes, [estimates], scales)
+        yield from selected(
+            context, load_results([estimates], [report], warehouse.row_counts([estimates.name]), scales)
+        )
 
     return [land_survey, load_survey, estimate_surveys]
+
+
+def estimate_current_people(connection: Any) -> pl.DataFrame:
+    """Every declared estimate from the current persons of all waves."""
+    people = fetch_frame(
+        connection, "select * from core.survey_person_current order by survey_code, wave_code, person_number"
+    )
+    return estimate_frame(people, load_designs(), load_measures())

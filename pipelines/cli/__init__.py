@@ -4,6 +4,8 @@ Belongs here: the list of verbs and the last word on faults (exit codes, no trac
 Does not belong here: what a verb does.
 """
 
+import atexit
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -27,6 +29,8 @@ practice_app = typer.Typer(
 )
 app.add_typer(practice_app, name="practice")
 
+USAGE_FAULT: type[Any] = typer.BadParameter.__mro__[2]
+"""Base of all faults of a command line; typer carries its own copy of click and exports only the leaves."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
 
@@ -105,23 +109,28 @@ def practice_reset(
 
 def main() -> None:
     """Run `mhwg`; faults that a person can act on end with their exit code and no traceback, bugs keep theirs."""
-    sys.exit(call(lambda: app(standalone_mode=False)))
+    code = call(lambda: app(standalone_mode=False))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if "duckdb" in sys.modules:
+        # DuckDB 2.0's binding prints lines about "leaked" objects while the interpreter tears down; nothing is lost by
+        # not tearing down, but the exit handlers that libraries registered must still run.
+        atexit._run_exitfuncs()
+        os._exit(code)
+    sys.exit(code)
 
 
 def call(command: Callable[[], Any]) -> int:
     """The exit code of a command, its fault told in one sentence on standard error."""
-    from click.exceptions import Abort, ClickException
-    from click.exceptions import Exit as ClickExit
-
     try:
         outcome = command()
     except Refused as fault:
         return _tell(str(fault), fault.code)
-    except ClickExit as fault:
+    except typer.Exit as fault:
         return fault.exit_code
-    except (KeyboardInterrupt, Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return _tell("Stopped. The last good state stands.", Exit.INTERRUPTED)
-    except ClickException as fault:
+    except USAGE_FAULT as fault:
         return _tell(fault.format_message(), Exit.USAGE)
     except Exception as fault:
         known = _actionable(fault)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 from datetime import datetime
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def clock_of(settings: Settings) -> PracticeClock:
 def fill_inboxes(settings: Settings, instant: datetime) -> None:
     """The inboxes hold what the providers would have sent by `instant`; files already there are left alone."""
     from practice.labour import write_inbox as write_labour
-    from practice.survey import write_inbox as write_survey
+    from practice.survey.files import write_inbox as write_survey
 
     for write, source in ((write_labour, settings.labour), (write_survey, settings.survey)):
         folder = settings.inbox(source)
@@ -42,7 +43,7 @@ def fill_inboxes(settings: Settings, instant: datetime) -> None:
 def serve(ready_file: str | None, version: str, quirks: tuple[str, ...]) -> int:
     """The practice servers answer until standard input closes (with a ready file) or Ctrl-C."""
     from practice.dhis2 import serve as serve_dhis2
-    from practice.world import World
+    from practice.world.region import World
 
     settings = _practice_settings()
     clock = clock_of(settings)
@@ -61,7 +62,7 @@ def serve(ready_file: str | None, version: str, quirks: tuple[str, ...]) -> int:
             for code, url in running.urls.items():
                 console().print(f"[bold]{code}[/]  {url}/api/system/info   (Authorization: ApiToken practice-token)")
             console().print(f"Simulated time: {clock.instant().isoformat()}. Ctrl-C ends.")
-            running.wait()
+            _sleep_until_interrupted()
     except KeyboardInterrupt:
         pass
     finally:
@@ -89,3 +90,7 @@ def reset(*, yes: bool) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     console().print("The practice ground starts over.")
     return Exit.DONE
+
+
+def _sleep_until_interrupted() -> None:
+    threading.Event().wait()

@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from assets.progress import PULL_LOG
 from pipelines.cli.console import console, error_console
 from pipelines.failures import Exit
 from pipelines.settings import Settings, load_settings, use_dagster_home
 
 STEP_LOG = "mhwg.steps"
-PULL_LOG = "mhwg.pull"
 
 
 @dataclass
@@ -72,19 +72,27 @@ def execute(settings: Settings) -> Outcome:
     logging.getLogger(STEP_LOG).info("", extra={"step_state": "total", "step_total": total})
     with dg.DagsterInstance.get() as instance:
         result = job.execute_in_process(
-            instance=instance, raise_on_error=False, run_config={"loggers": {"progress": {}}}, tags={"mhwg/launched_by": "cli"}
+            instance=instance,
+            raise_on_error=False,
+            run_config={"loggers": {"progress": {}}},
+            tags={"mhwg/launched_by": "cli"},
         )
     outcome = Outcome(succeeded=result.success, is_practice=settings.practice)
     for event in result.all_events:
         if event.is_step_failure and outcome.fault is None:
             outcome.failed_step = event.step_key
             outcome.fault = _root_sentence(event.step_failure_data.error)
+        if event.is_job_failure and outcome.fault is None:
+            outcome.failed_step = "start"
+            outcome.fault = _root_sentence(event.job_failure_data.error)
         if event.event_type_value == "ASSET_CHECK_EVALUATION":
             evaluation = event.asset_check_evaluation_data
             outcome.checks_passed += evaluation.passed
             outcome.checks_failed += not evaluation.passed
         if event.is_step_materialization:
-            metadata = {name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()}
+            metadata = {
+                name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
+            }
             outcome.sources.extend(metadata.get("mhwg/sources", []))
             outcome.release_id = metadata.get("mhwg/release_id", outcome.release_id)
             outcome.release_state = metadata.get("mhwg/release_state", outcome.release_state)
@@ -93,6 +101,7 @@ def execute(settings: Settings) -> Outcome:
 
 
 def _root_sentence(error: Any) -> str:
+    """The last cause in one line: what a person needs; Dagster keeps the whole trace."""
     while error is not None and error.cause is not None:
         error = error.cause
     return error.message.strip().split("\n")[0] if error is not None else "unknown"
@@ -117,7 +126,13 @@ def _progress(out: Any) -> Iterator[None]:
     """A bar over the steps while the block runs on a terminal, one line per step elsewhere."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
         handler = _BarHandler(bar, bar.add_task("starting", total=None), out)
         loggers = [logging.getLogger(name) for name in (STEP_LOG, PULL_LOG)]
@@ -147,10 +162,12 @@ class _BarHandler(logging.Handler):
             self.out.print(f"  [green]✓[/] {words}", highlight=False)
         elif state in ("failed", "skipped"):
             self.bar.advance(self.task)
-            self.out.print(f"  [{'red' if state == 'failed' else 'yellow'}]{'✗' if state == 'failed' else '–'}[/] {words} {state}")
+            self.out.print(
+                f"  [{'red' if state == 'failed' else 'yellow'}]{'✗' if state == 'failed' else '–'}[/] {words} {state}"
+            )
         else:
             self.bar.update(self.task, description=words[:60])
-            if state == "pull" and not self.out.is_terminal:
+            if state == "pull" and not self.out.is_terminal and getattr(record, "is_last", True):
                 self.out.print(f"    {words}", highlight=False)
 
 
@@ -163,8 +180,12 @@ def _summary(outcome: Outcome) -> None:
         table.add_column(name, justify="left" if name in ("source", "") else "right", no_wrap=name != "")
     for source in outcome.sources:
         failed = source["checks_failed"]
-        checks = f"{source['checks_passed']}[red]/{failed} failed[/]" if failed else f"[green]{source['checks_passed']}[/]"
-        word = f"[red]{source['fault']}[/]" if source["fault"] else ("" if source["is_change"] else "[dim]nothing new[/]")
+        checks = (
+            f"{source['checks_passed']}[red]/{failed} failed[/]" if failed else f"[green]{source['checks_passed']}[/]"
+        )
+        word = (
+            f"[red]{source['fault']}[/]" if source["fault"] else ("" if source["is_change"] else "[dim]nothing new[/]")
+        )
         table.add_row(
             source["source"],
             *(f"{source[name]:,}" for name in ("records", "new", "changed", "deleted")),
@@ -185,7 +206,11 @@ def _summary(outcome: Outcome) -> None:
     if outcome.release_folder:
         folder = Path(outcome.release_folder)
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-        for what, name in (("pages", "index.html"), ("workbook", "mhwg-regional-tables.xlsx"), ("analyst database", "mhwg.duckdb")):
+        for what, name in (
+            ("pages", "index.html"),
+            ("workbook", "mhwg-regional-tables.xlsx"),
+            ("analyst database", "mhwg.duckdb"),
+        ):
             if (folder / name).exists():
                 out.print(f"  {what:<17} {shown / name}", highlight=False, soft_wrap=True)
     if outcome.exit_code == Exit.PARTIAL:

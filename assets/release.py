@@ -1,0 +1,125 @@
+"""The release layer: observations protected under the policy, weighed, and published when a figure moved.
+
+Belongs here: the order - protect, weigh, keep, publish. Does not belong here: disclosure arithmetic, file formats.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets.declare import check_results, check_specs, selected, table_key, table_spec
+from assets.reference.read import source_cards
+from warehouse.catalogue.disclosure import load_policy
+from warehouse.catalogue.table_catalogue import tables
+from warehouse.clock import Refresh
+from warehouse.history import as_naive_utc
+from warehouse.load import transaction
+from warehouse.publishing.content import OBSERVATION_SCHEMA, ReleaseContext, Source
+from warehouse.publishing.inputs import area_links, release_areas, release_receipts
+from warehouse.publishing.protection import ledger, protect
+from warehouse.publishing.release import build_release, read_manifest, releases_on
+from warehouse.publishing.release_catalogue import release_catalogue
+from warehouse.publishing.shelf import ReleaseShelf
+from warehouse.publishing.tables import regional_set
+from warehouse.quality import Scales
+from warehouse.store import Warehouse, code_version, fetch_frame
+
+OBSERVATION_COLUMNS = ", ".join(name for name in OBSERVATION_SCHEMA if name != "conf_status")
+
+PRACTICE_SOURCES = ("dhis2", "survey", "programme")
+"""Sources that are made up on the practice ground; bulletins and reference series are real there too."""
+
+
+def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
+    """The assets `release/observation` and `release/regional_cell`, and with them the folder `release/<id>/`."""
+    made = [tables()["release.observation"], tables()["release.regional_cell"]]
+
+    @dg.multi_asset(
+        can_subset=True,
+        name="publish_release",
+        specs=[
+            table_spec(made[0], [table_key("indicator.observation")]),
+            table_spec(made[1], [table_key("release.observation")]),
+        ],
+        check_specs=check_specs(made, scales),
+    )
+    def publish(
+        context: dg.AssetExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        shelf: dg.ResourceParam[ReleaseShelf],
+        refresh: dg.ResourceParam[Refresh],
+        scales: dg.ResourceParam[Scales],
+    ) -> Iterator[Any]:
+        with transaction(warehouse, "release", refresh.recorded_at) as load:
+            observations = fetch_frame(
+                load.connection, f"select {OBSERVATION_COLUMNS} from indicator.observation_current order by all"
+            )
+            protected = protect(
+                observations,
+                load_policy(),
+                areas=area_links(load.connection),
+                earlier=_earlier(load.connection, shelf),
+            )
+            context.log.info(
+                "%s observations, %s hidden, %s audited", protected.frame.height,
+                protected.frame.filter(pl.col("obs_status") == "Q").height, protected.audit.height,
+            )  # fmt: skip
+            catalogue = release_catalogue(
+                release_areas(load.connection),
+                reference_sources=[Source(**card) for card in source_cards()],
+                practice_sources=PRACTICE_SOURCES if refresh.is_practice else (),
+            )
+            cells = regional_set(protected, catalogue).cells
+            for table, frame in zip(made, (protected.frame, cells), strict=True):
+                load.replace_rows(table.name, frame)
+                load.weigh(table.name, scales)
+            used = protected.frame["receipt_ids"].explode().drop_nulls().unique()
+            receipts = release_receipts(load.connection, used)
+            result = build_release(
+                protected, catalogue, ReleaseContext(refresh.recorded_at, code_version(), receipts), shelf.folder
+            )
+            # The two tables mirror the files: they move only when a release does.
+            load.report.released = result.is_new
+        metadata = {
+            "mhwg/release_id": result.release_id,
+            "mhwg/release_state": "published" if result.is_new else "unchanged",
+            "mhwg/release_folder": dg.MetadataValue.path(str(result.folder)),
+            "hidden_cells": result.cells_hidden,
+            "new_cells": result.cells_new,
+            "revised_cells": result.cells_revised,
+            "problems": list(result.problems),
+        }
+        yield from selected(
+            context,
+            [
+                dg.MaterializeResult(
+                    asset_key=table_key(made[0].name),
+                    metadata={"dagster/row_count": protected.frame.height, **metadata},
+                ),
+                dg.MaterializeResult(asset_key=table_key(made[1].name), metadata={"dagster/row_count": cells.height}),
+                *check_results(load.report.outcomes, made, scales),
+            ],
+        )
+
+    return [publish]
+
+
+def _earlier(connection: Any, shelf: ReleaseShelf) -> list[pl.DataFrame]:
+    """Every earlier release as it was published, with what it hid put back from the observations of its instant: the audit
+    against differencing must know what an attacker would find."""
+    earlier = []
+    for folder in releases_on(shelf.folder):
+        path = folder / "data" / "observation.parquet"
+        if not path.exists():
+            continue
+        at = as_naive_utc(
+            datetime.fromisoformat(read_manifest(folder)["recorded_at"].replace("Z", "+00:00")).astimezone(UTC)
+        )
+        truth = fetch_frame(
+            connection, f"select {OBSERVATION_COLUMNS} from indicator.observation_as_of($at)", {"at": at}
+        )
+        earlier.append(ledger(pl.read_parquet(path), truth))
+    return earlier
