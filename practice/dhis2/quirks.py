@@ -88,10 +88,15 @@ QUIRKS = (
 BY_NAME = {quirk.name: quirk for quirk in QUIRKS}
 # Any other refusal of section 5 by its code, for instance "answer-E1006".
 _ANSWERED = re.compile(r"answer-E\d{4}")
-# These are properties of the practice world; a server cannot switch them off.
+# These are properties of the practice world, always there.
 OF_THE_WORLD = frozenset(
     {"late-bump", "units-over-time", "zero-not-stored", "loose-registrations", "duplicate-persons"}
 )
+# These are what a version is; choosing the version chooses them.
+OF_THE_VERSION = frozenset(
+    {"tracker-shape", "stale-parameters", "analytics-shape", "page-of-fifty", "illegal-queries", "suffix-needed",
+     "analytics-limit", "empty-shapes"}
+)  # fmt: skip
 
 
 def played(version: str, asked: Iterable[str]) -> frozenset[str]:
@@ -109,10 +114,11 @@ def played(version: str, asked: Iterable[str]) -> frozenset[str]:
         bare = name.removeprefix("no-") if name not in BY_NAME else name
         if bare not in BY_NAME:
             raise ValueError(f"no quirk {name!r}; there are {', '.join(BY_NAME)}")
+        if bare in OF_THE_WORLD | OF_THE_VERSION:
+            owner = "practice world" if bare in OF_THE_WORLD else "version"
+            raise ValueError(f"{bare!r} is a property of the {owner} and cannot be switched")
         if bare == name:
             names.add(name)
-        elif bare in OF_THE_WORLD:
-            raise ValueError(f"{bare!r} is a property of the practice world and cannot be switched off")
         else:
             names.discard(bare)
     return frozenset(names)
@@ -120,7 +126,11 @@ def played(version: str, asked: Iterable[str]) -> frozenset[str]:
 
 def at_random(seed: int, version: str, count: int = 3) -> tuple[str, ...]:
     """Some quirks by name, under which a pull must still end with everything; the same for the same seed and version."""
-    choices = sorted(q.name for q in QUIRKS if version not in q.versions and not q.stops and q.name not in OF_THE_WORLD)
+    choices = sorted(
+        q.name
+        for q in QUIRKS
+        if version not in q.versions and not q.stops and q.name not in OF_THE_WORLD | OF_THE_VERSION
+    )
     choices = [
         name for name in choices if name not in ("old-endpoints", "export-budget", "slow", "purged", "values-removed")
     ]

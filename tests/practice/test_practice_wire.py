@@ -8,12 +8,14 @@ import http.client
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import requests
 
 from practice.clock import PracticeClock
 from practice.dhis2 import RunningServers, serve
+from practice.dhis2.guide import page
 from practice.dhis2.instance import Limits
 from practice.dhis2.quirks import BY_NAME, QUIRKS, VERSIONS, at_random, played
 from practice.world import definitions
@@ -260,8 +262,9 @@ def test_quirks_are_switched_by_name() -> None:
     assert "no-analytics" in played("2.42", ("no-analytics",)), "a quirk whose own name begins with no-"
     with pytest.raises(ValueError, match="no quirk"):
         played("2.42", ("nonsense",))
-    with pytest.raises(ValueError, match="cannot be switched off"):
-        played("2.42", ("no-late-bump",))
+    for name in ("no-late-bump", "no-tracker-shape", "stale-parameters"):
+        with pytest.raises(ValueError, match="cannot be switched"):
+            played("2.42", (name,))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -288,3 +291,8 @@ def test_nothing_is_logged(start: Callable[..., str], capfd: pytest.CaptureFixtu
         except requests.ConnectionError:
             continue
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_page_of_quirks_is_up_to_date() -> None:
+    written = (Path(__file__).parents[2] / "docs" / "practice-quirks.md").read_text(encoding="utf-8")
+    assert written == page(), "write it again: python -m practice.dhis2.guide > docs/practice-quirks.md"
