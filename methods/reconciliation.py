@@ -8,6 +8,7 @@ Every figure is an interval: an exact count is a point, "about" spreads by its l
 percentage may be rounded or cut. A relation is broken only when no values inside the intervals satisfy it.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,6 +23,9 @@ Interval = tuple[float, float]
 
 YEAR_ON_YEAR_BOUNDS = (0.2, 5.0)
 """Ratio to the same period of the year before outside which a figure is looked at. A judgement, not a limit."""
+
+JUMP_FLOOR = 1_000
+"""Persons below which a ratio to the year before says nothing: small markets double and vanish."""
 
 
 @dataclass(frozen=True)
@@ -488,7 +492,7 @@ def _jumps(claims: Sequence[Claim]) -> list[Finding]:
         if series != "deployments" or window == "plan_period":
             continue
         before = versions.get((series, window, f"{int(period[:4]) - 1}{period[4:]}", place, sex))
-        if not before or before[0].value <= 0:
+        if not before or before[0].value <= 0 or max(found[0].value, before[0].value) < JUMP_FLOOR:
             continue
         ratio = found[0].value / before[0].value
         if not low <= ratio <= high:
@@ -505,6 +509,7 @@ def _jumps(claims: Sequence[Claim]) -> list[Finding]:
 # --- frames ------------------------------------------------------------------------------------------------------
 
 FINDING_SCHEMA: dict[str, Any] = {
+    "finding_code": pl.String,
     "rule_codes": pl.List(pl.String),
     "severity_code": pl.String,
     "document_codes": pl.List(pl.String),
@@ -528,10 +533,44 @@ def claims_from(figures: pl.DataFrame) -> list[Claim]:
     ]  # fmt: skip
 
 
+def register_claims(contracts: pl.DataFrame, complete_to: date) -> list[Claim]:
+    """What the contracts of core.labour_contract say in the terms of a bulletin: departures by month, destination and sex.
+
+    Only months that ended by `complete_to`, the day of the last register, are claimed. The document is named `register`.
+    """
+    left = contracts.filter(pl.col("departed_on").is_not_null()).with_columns(
+        period=pl.col("departed_on").dt.strftime("%Y%m"), end=pl.col("departed_on").dt.month_end()
+    )
+    left = left.filter(pl.col("end") <= complete_to)
+    found: list[Claim] = []
+    for keys in ([], ["destination_code"], ["sex_code"], ["destination_code", "sex_code"]):
+        for row in left.group_by("period", "is_practice", *keys).len().sort("period", *keys).iter_rows(named=True):
+            sex = row.get("sex_code", "_T")
+            if sex in ("_T", "F", "M"):
+                found.append(
+                    Claim("deployments", "month", row["period"], row.get("destination_code", "_T"), sex, "register",
+                          float(row["len"]), complete_to, is_practice=row["is_practice"])
+                )  # fmt: skip
+    return found
+
+
 def reconcile_frame(figures: pl.DataFrame) -> pl.DataFrame:
-    """Findings over a frame with the columns of core.labour_figure. *Rows* one finding, worst first."""
+    """Findings over a frame with the columns of core.labour_figure. *Rows* one finding, worst first. *Columns* those of
+    core.labour_finding but the receipt."""
+    return findings_frame(reconcile(claims_from(figures)))
+
+
+def finding_code(finding: Finding) -> str:
+    """The same name for the same contradiction: made of rules, facts and documents, not of words."""
+    parts = [*finding.rules, *sorted(f"{claim.document} {' '.join(claim.fact)}" for claim in finding.claims)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def findings_frame(findings: Sequence[Finding]) -> pl.DataFrame:
+    """Findings as rows of core.labour_finding."""
     rows = [
         {
+            "finding_code": finding_code(finding),
             "rule_codes": list(finding.rules),
             "severity_code": finding.severity,
             "document_codes": list(finding.documents),
@@ -543,6 +582,6 @@ def reconcile_frame(figures: pl.DataFrame) -> pl.DataFrame:
             "alternatives": len(finding.alternatives),
             "is_practice": finding.claims[0].is_practice,
         }
-        for finding in reconcile(claims_from(figures))
+        for finding in findings
     ]
     return pl.DataFrame(rows, schema=FINDING_SCHEMA, orient="row")

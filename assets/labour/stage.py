@@ -30,6 +30,7 @@ DOCUMENT_SCHEMA: dict[str, Any] = {
     "document_code": pl.String, "title": pl.String, "agency_code": pl.String, "published_on": pl.Date,
     "source_url": pl.String, "kind_code": pl.String, "edition_code": pl.String, "is_practice": pl.Boolean,
     "published_on_basis_code": pl.String, "file_name": pl.String, "file_sha256": pl.String, "encoding_code": pl.String,
+    "citation": pl.String,
     "receipt_id": pl.String, "pointer": pl.String, "rejections": _REJECTIONS,
 }  # fmt: skip
 FIGURE_SCHEMA: dict[str, Any] = {
@@ -69,6 +70,12 @@ def document_code(document: Document | None, result: ReadResult, sha256: str) ->
         if not figure.series_code.startswith("plan") and "_" not in figure.period_code
     ) or ["none"]
     return f"{document.kind_code}-{periods[-1]}-{document.published_on:%Y%m%d}-{sha256[:8]}"
+
+
+def web_address(citation: str) -> str | None:
+    """The first web address in a citation, or None: the name of a newspaper is no address, and none is made up from it."""
+    found = re.search(r"https?://\S+", citation)
+    return found.group(0).rstrip(".,;") if found else None
 
 
 def stage_frames(receipts: Sequence[Receipt], landing: Landing) -> dict[str, pl.DataFrame]:
@@ -114,7 +121,7 @@ def _append(
             "title": document.title if document else None,
             "agency_code": document.agency_code if document else None,
             "published_on": document.published_on if document else None,
-            "source_url": (document.source_url or None) if document else None,
+            "source_url": web_address(document.source_url) if document else None,
             "kind_code": document.kind_code if document else None,
             "edition_code": document.edition_code if document else None,
             "is_practice": document.is_practice if document else receipt.is_practice,
@@ -122,6 +129,7 @@ def _append(
             "file_name": result.file,
             "file_sha256": sha256,
             "encoding_code": result.encoding or None,
+            "citation": (document.source_url or None) if document else None,
             "receipt_id": receipt.receipt_id,
             "pointer": result.file,
             "rejections": [] if document else errors or ["nothing in the file could be read"],

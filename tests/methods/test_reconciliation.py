@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.labour.citations import cited_documents
-from methods.reconciliation import Claim, Finding, is_slip, reconcile, reconcile_frame, relations
+from methods.reconciliation import Claim, Finding, is_slip, reconcile, reconcile_frame, register_claims, relations
 
 DAY = date(2025, 1, 5)
 
@@ -163,8 +163,9 @@ def test_year_on_year_is_recomputed_and_jumps_are_told() -> None:
     assert rules(reconcile([now, before, claim(66.0, series="year_on_year_percent", resolution=0.1)])) == [
         "year_on_year"
     ]
-    assert rules(reconcile([claim(501), before])) == ["year_on_year_jump"]
-    assert reconcile([claim(500), before]) == [], "five times is still inside the bounds"
+    assert rules(reconcile([claim(5_001), replace(before, value=1_000.0)])) == ["year_on_year_jump"]
+    assert reconcile([claim(5_000), replace(before, value=1_000.0)]) == [], "five times is still inside the bounds"
+    assert reconcile([claim(501), before]) == [], "small markets double and vanish"
 
 
 def test_practice_and_real_figures_are_never_compared() -> None:
@@ -225,3 +226,21 @@ def test_findings_as_a_frame_leave_unverified_figures_out() -> None:
     frame = reconcile_frame(pl.DataFrame(rows))
     assert frame["rule_codes"].to_list() == [["same_fact"]]
     assert frame["document_codes"].to_list() == [["a", "b"]]
+
+
+def test_a_register_is_compared_with_the_bulletin_of_its_month() -> None:
+    contracts = pl.DataFrame(
+        {
+            "departed_on": [date(2024, 4, 2), date(2024, 4, 20), date(2024, 5, 3), None],
+            "destination_code": ["JPN", "TWN", "JPN", "JPN"],
+            "sex_code": ["F", "M", "F", "M"],
+            "is_practice": [False] * 4,
+        }
+    )
+    claims = register_claims(contracts, date(2024, 5, 20))
+    assert {found.period for found in claims} == {"202404"}, "May is not over"
+    bulletin = [claim(2, window="month"), claim(2, "JPN", window="month")]
+    (finding,) = reconcile([*claims, *bulletin])
+    assert finding.rules == ("same_fact",)
+    assert "JPN" in finding.statement
+    assert set(finding.documents) == {"register", "d"}

@@ -1,12 +1,14 @@
 """From an inbox folder through landing and staging into the core, and again without a change."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from assets.labour.findings import record_findings
+from assets.labour.stage import web_address
 from practice.labour.inbox import bulletin_files
 
 WEEK_1 = datetime(2025, 11, 10, 22, tzinfo=UTC)
@@ -88,3 +90,18 @@ def test_an_unreadable_file_is_quarantined_with_its_reasons(world: Any) -> None:
     rows = world.read("select table_name, reasons from quarantine.record")
     assert rows["table_name"].to_list() == ["staging.labour_document"]
     assert "PDF" in rows["reasons"].to_list()[0][0]
+
+
+def test_findings_are_rows_and_close_when_the_figures_agree(world: Any) -> None:
+    send(world, WEEK_2)
+    world.refresh(WEEK_2)
+    counts = record_findings(world.warehouse, WEEK_2 + timedelta(minutes=1))
+    assert counts.inserted > 0
+    told = world.read("select statement from core.labour_finding_current where list_contains(rule_codes, 'same_fact')")
+    assert any("121 190 -> 128 044" in statement for statement in told["statement"])
+    assert record_findings(world.warehouse, WEEK_2 + timedelta(minutes=2)).is_change is False, "run twice = run once"
+
+
+def test_a_newspaper_name_is_no_web_address() -> None:
+    assert web_address("vneconomy; MOIT") is None
+    assert web_address("VNA, https://example.org/a1.") == "https://example.org/a1"

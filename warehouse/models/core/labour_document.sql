@@ -12,6 +12,7 @@ select
     file_name,
     file_sha256,
     encoding_code,
+    citation,
     receipt_id,
     false as is_deleted
 from staging.labour_document

@@ -1,0 +1,39 @@
+"""Reconciliation of what is loaded: findings as rows, beside the figures and never in them.
+
+Belongs here: fetching the open figures and contracts, and loading the findings. Does not belong here: the relations
+themselves (`methods.reconciliation`), reports, Dagster.
+"""
+
+from datetime import datetime
+
+import polars as pl
+
+from methods.reconciliation import Claim, claims_from, findings_frame, reconcile, register_claims
+from warehouse.history import LoadCounts
+from warehouse.load import transaction
+from warehouse.store import Warehouse, fetch_frame
+
+TABLE = "core.labour_finding"
+SOURCE = "labour_reconciliation"
+
+
+def record_findings(warehouse: Warehouse, recorded_at: datetime) -> LoadCounts:
+    """core.labour_finding says what contradicts what among all figures that are open now; findings that no longer hold are
+    closed. Writes nothing when nothing changed."""
+    with transaction(warehouse, SOURCE, recorded_at) as load:
+        figures = fetch_frame(
+            load.connection,
+            """select series_code, window_code, period_code, destination_code, sex_code, document_code, value, published_on,
+                precision_code, resolution, confidence_code, is_practice
+            from core.labour_figure_current order by all""",
+        )
+        contracts = fetch_frame(
+            load.connection,
+            """select departed_on, destination_code, sex_code, is_practice, published_on
+            from core.labour_contract_current order by all""",
+        )
+        claims: list[Claim] = claims_from(figures)
+        if contracts.height:
+            claims += register_claims(contracts, contracts["published_on"].max())  # type: ignore[arg-type]
+        found = findings_frame(reconcile(claims)).with_columns(receipt_id=pl.lit(None, dtype=pl.String))
+        return load.load_frame(TABLE, found, mode="snapshot")
