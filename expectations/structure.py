@@ -9,7 +9,7 @@ from warehouse.catalogue.table_catalogue import Column, Table, load_codelist, ta
 from warehouse.quality import Level, Severity
 from warehouse.schema import quote_literal
 
-WEIGHED_SCHEMAS = ("staging", "core", "estimate", "indicator", "release")
+WEIGHED_SCHEMAS = ("staging", "core", "estimate", "indicator", "release", "restricted")
 """Layers whose every table has a suite. `ops` and `quarantine` are the store's own books."""
 
 
