@@ -95,7 +95,7 @@ def build_release(
         observations=observations,
         audit=protected.audit.select(name for name in _PUBLIC_AUDIT if name in protected.audit.columns),
         policy_version=protected.policy_version,
-        regional=regional_set_of(observations, catalogue, revised),
+        regional=regional_set_of(observations, catalogue, revised) if revised is not None and revised.height else plain,
         catalogue=catalogue,
         context=context,
     )

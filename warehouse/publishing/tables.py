@@ -166,8 +166,9 @@ def regional_set_of(
     by_indicator: dict[str, list[Observation]] = {code: [] for code in wanted}
     for row in observations.filter(pl.col("indicator_code").is_in(sorted(wanted))).iter_rows(named=True):
         by_indicator[row["indicator_code"]].append(row)
+    indexes: dict[tuple[str, str], dict[str, list[Observation]]] = {}
     for table in catalogue.regional.tables:
-        _TableMaker(table, catalogue, by_indicator, problems).make(cells, columns, footnotes)
+        _TableMaker(table, catalogue, by_indicator, problems, indexes).make(cells, columns, footnotes)
     return RegionalSet(
         cells=pl.DataFrame(cells, schema=CELL_SCHEMA),
         columns=pl.DataFrame(columns, schema=COLUMN_SCHEMA),
@@ -185,7 +186,9 @@ class _TableMaker:
         catalogue: ReleaseCatalogue,
         by_indicator: Mapping[str, Sequence[Observation]],
         problems: list[str],
+        indexes: dict[tuple[str, str], dict[str, list[Observation]]],
     ) -> None:
+        self.indexes = indexes
         self.table = table
         self.catalogue = catalogue
         self.by_indicator = by_indicator
@@ -273,17 +276,16 @@ class _TableMaker:
         return [_ShownColumn(entry, f"{entry.code}.{period}", period, _period_label(period)) for period in periods]
 
     def _rows_by_period(self, entry: Column) -> Counter[str]:
-        """How many rows of the table have an observation of this column, by period."""
+        """How many rows of the table have a figure (or a hidden one) of this column, by period."""
         rows: Counter[str] = Counter()
         codes = [entry.indicator] if entry.indicator else list(self.table.indicators)
-        candidates = [row for code in codes for row in self._candidates(code, entry.where)]
         for table_row in self._rows():
             rows.update(
                 {
                     row["period_code"]
-                    for row in candidates
-                    if period_type(row["period_code"]) == entry.period.type
-                    and all(row[name] == value for name, value in table_row.where.items())
+                    for code in codes
+                    for row in self._candidates(code, {**entry.where, **table_row.where})
+                    if period_type(row["period_code"]) == entry.period.type and _has_something(row)
                 }
             )
         return rows
@@ -341,11 +343,20 @@ class _TableMaker:
     # Choosing the observation of a cell
 
     def _candidates(self, indicator: str, where: Mapping[str, str]) -> list[Observation]:
-        return [
-            row
-            for row in self.by_indicator.get(indicator, ())
-            if all(row[name] == value for name, value in where.items())
-        ]
+        """Observations of an indicator with these dimension codes, looked up by the rarest of them."""
+        rows = self.by_indicator.get(indicator, ())
+        narrowest = min(
+            (self._index(indicator, name).get(value, []) for name, value in where.items()), key=len, default=rows
+        )
+        return [row for row in narrowest if all(row[name] == value for name, value in where.items())]
+
+    def _index(self, indicator: str, name: str) -> dict[str, list[Observation]]:
+        if (indicator, name) not in self.indexes:
+            index: dict[str, list[Observation]] = {}
+            for row in self.by_indicator.get(indicator, ()):
+                index.setdefault(row[name], []).append(row)
+            self.indexes[indicator, name] = index
+        return self.indexes[indicator, name]
 
     def _observation(self, row: RowEntry, column: _ShownColumn) -> Observation | None:
         indicator = column.entry.indicator or row.indicator
