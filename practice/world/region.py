@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from practice.world import geography
 from practice.world.aggregates import AggregateWorld, visible_registration, visible_values
+from practice.world.definitions import data_sets
 from practice.world.geography import OrgUnit
 from practice.world.people import Person
 from practice.world.records import DataValue, Registration, TrackedEntity
@@ -153,6 +154,19 @@ class World:
             for truth in episode.truths
             if any(at is not None and at <= instant for at in (truth.sending_known_at, truth.receiving_known_at))
         ]
+
+    def totals(self, server: str, instant: datetime) -> dict[tuple[str, str], int]:
+        """The sum of every figure that a server holds at the instant, by (concept code, period); not by place or category.
+
+        Planted faults and the odd content of servers are left out: this is what a sound reader should arrive at.
+        """
+        concepts = {e.uid: e.concept_code for made in data_sets(server).values() for e in made.elements}
+        found: dict[tuple[str, str], int] = {}
+        for value in self.server(server, instant).data_values:
+            if not value.deleted and value.value.isdigit():
+                key = (concepts[value.data_element], value.period)
+                found[key] = found.get(key, 0) + int(value.value)
+        return found
 
     def people(self, instant: datetime) -> list[Person]:
         """Every invented patient of an episode that has begun by the instant."""

@@ -200,6 +200,23 @@ def test_reports_are_late_missing_withdrawn_or_empty(world: World) -> None:
     assert any(not r.is_completed for r in state.registrations)
 
 
+def test_totals_are_plausible_for_the_region(world: World) -> None:
+    for server in SERVERS:
+        totals = world.totals(server, NOW)
+        year = {
+            c: sum(n for (concept, p), n in totals.items() if concept == c and p.startswith("2025")) for c, _ in totals
+        }
+        assert 800 < year["TB_NOTIFIED"] < 6_000
+        assert abs(year["TB_NOTIFIED"] - year["TB_NOTIFIED_BY_ORIGIN"]) < year["TB_NOTIFIED"] * 0.03
+        assert 0.005 < year["HIV_POSITIVE"] / year["HIV_TESTED"] < 0.03
+        assert 0.01 < year["MAL_BORDER_POSITIVE"] / year["MAL_BORDER_TESTED"] < 0.07
+        assert year["MAL_IMPORTED"] < year["MAL_CLASSIFIED"] <= year["MAL_CONFIRMED"]
+        cohort = {c: n for (c, p), n in totals.items() if p == "2024Q3"}
+        parts = sum(n for c, n in cohort.items() if c != "TB_OUTCOME_COHORT")
+        assert cohort["TB_OUTCOME_COHORT"] == pytest.approx(parts, rel=0.05)
+        assert 0.75 < (cohort["TB_OUTCOME_CURED"] + cohort["TB_OUTCOME_COMPLETED"]) / cohort["TB_OUTCOME_COHORT"] < 0.95
+
+
 def test_planted_faults_appear_only_when_asked_for(world: World) -> None:
     early = datetime(2025, 9, 1, tzinfo=UTC)
     clean = small()
