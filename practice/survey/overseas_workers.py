@@ -112,23 +112,40 @@ def draw(workers: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
 
     *Columns* added: `stratum`, `psu`, `psus_in_stratum`, `weight` (inverse of the chance of selection; sums to the population).
     """
-    chosen = []
-    for (destination, sector), stratum in workers.partition_by(
-        ["destination", "sector"], as_dict=True, maintain_order=True
-    ).items():
-        units = stratum["dormitory"].unique().sort().to_numpy()
-        taken = rng.choice(units, DORMITORIES_SAMPLED, replace=False)
-        for unit in np.sort(taken):
-            residents = stratum.filter(pl.col("dormitory") == unit)
-            m = min(WORKERS_SAMPLED, residents.height)
-            rows = np.sort(rng.choice(residents.height, m, replace=False))
-            weight = len(units) / DORMITORIES_SAMPLED * residents.height / m
-            chosen.append(
-                residents[rows].with_columns(
-                    pl.lit(int(destination) * 10 + int(sector)).alias("stratum"),
-                    pl.lit(int(unit)).alias("psu"),
-                    pl.lit(len(units)).alias("psus_in_stratum"),
-                    pl.lit(weight).alias("weight"),
-                )
-            )
-    return pl.concat(chosen)
+    dormitories = (
+        workers.group_by("destination", "sector", "dormitory")
+        .agg(pl.len().alias("residents"))
+        .sort("destination", "sector", "dormitory")
+    )
+    stratum = dormitories["destination"].to_numpy().astype(np.int64) * 10 + dormitories["sector"].to_numpy()
+    taken = _first_of_each(rng, stratum, DORMITORIES_SAMPLED)
+    _, size = np.unique(stratum, return_counts=True)
+    in_stratum = dict(zip(np.unique(stratum).tolist(), size.tolist(), strict=True))
+    here = pl.Series("dormitory", dormitories["dormitory"].to_numpy()[taken])
+    residents = workers.filter(pl.col("dormitory").is_in(here.implode())).sort(
+        "destination", "sector", "dormitory", maintain_order=True
+    )
+    people = residents[_first_of_each(rng, residents["dormitory"].to_numpy(), WORKERS_SAMPLED)]
+    return (
+        people.with_columns(
+            (pl.col("destination").cast(pl.Int64) * 10 + pl.col("sector")).alias("stratum"),
+            pl.col("dormitory").alias("psu"),
+        )
+        .with_columns(
+            pl.col("stratum").replace_strict(in_stratum, return_dtype=pl.Int64).alias("psus_in_stratum"),
+        )
+        .with_columns(
+            (pl.col("psus_in_stratum") / DORMITORIES_SAMPLED * pl.col("dormitory_size") / pl.len().over("psu")).alias(
+                "weight"
+            ),
+        )
+    )
+
+
+def _first_of_each(rng: np.random.Generator, group: np.ndarray, count: int) -> np.ndarray:
+    """Positions of up to `count` members of each group, at random without replacement, in their order."""
+    order = np.lexsort((rng.random(len(group)), group))
+    sorted_group = group[order]
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(sorted_group)) + 1])
+    rank = np.arange(len(group)) - np.repeat(starts, np.diff(np.append(starts, len(group))))
+    return np.sort(order[rank < count])
