@@ -205,7 +205,10 @@ def regional_cells(
         .filter(pl.col("is_covered") | is_total)
         .with_columns(
             *[pl.when(pl.col("is_covered")).then(pl.col(name)).alias(name) for name in numbers],
-            *[pl.when(pl.col("is_covered")).then(pl.col(name)).alias(name) for name in ("quantities", "are_observed")],
+            *[
+                pl.when(pl.col("is_covered")).then(pl.col(name)).alias(name)
+                for name in ("quantities", "are_observed", "n")
+            ],
             pl.when(has_bounds).then(pl.lit(INDEPENDENT_ERRORS_CODE)).alias("interval_code"),
         )
         .drop("population_held", "population_of_all")

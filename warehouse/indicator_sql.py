@@ -47,6 +47,7 @@ class _Side:
         self.measure = catalogue.measures[use.measure]
         self.sql = catalogue.measure_sql(use.measure)
         self.kept = tuple(kept)
+        self.total_only_periods: tuple[PeriodType, ...] = ()
         unique = {tuple(d for d in DIMENSIONS if d in group and d not in use.total_over): None for group in breakdowns}
         self.groups: tuple[tuple[Dimension, ...], ...] = tuple(unique)
         self.broken = tuple(d for d in DIMENSIONS if any(d in group for group in self.groups))
@@ -186,7 +187,12 @@ def _cell_cte(side: _Side) -> str:
         for group in side.groups:
             signs = [f"{d} {'<>' if d in group else '='} '_T'" for d in side.broken]
             alternatives.append("(" + " and ".join(signs) + ")")
-        pattern = "\n       or ".join(alternatives)
+        pattern = "(" + "\n       or ".join(alternatives) + ")"
+    if side.total_only_periods and side.broken:
+        totals = " and ".join(f"{dimension} = '_T'" for dimension in side.broken)
+        listed = ", ".join(f"'{period}'" for period in side.total_only_periods)
+        rule = f"(period_type_code not in ({listed}) or ({totals}))"
+        pattern = f"{pattern}\n      and {rule}" if pattern else rule
     cell = f"""
     select
         {", ".join(CELL_KEYS)},
@@ -203,7 +209,7 @@ def _cell_cte(side: _Side) -> str:
     if not pattern:
         return f"{side.name}_cell as ({cell}\n)"
     return (
-        f"{side.name}_cell as (\n    -- Totals that the source gives as rows of their own stay what the source says.\n"
+        f"{side.name}_cell as (\n    -- Only the wanted breakdowns; a total that the source gives as a row stays what it says.\n"
         f"    select * from ({_indented(cell, 4)}\n    )\n    where {pattern}\n)"
     )
 
@@ -290,7 +296,7 @@ order by all"""
         top = "numerator_cell.total"
     records = (
         "coalesce(denominator_cell.records, numerator_cell.records)"
-        if indicator.method == "proportion_wilson"
+        if indicator.is_bounded
         else "numerator_cell.records"
     )
     return f"""select
@@ -326,8 +332,14 @@ def compile_sql(indicator: Indicator, as_at: datetime, catalogue: IndicatorCatal
     provenance lists. Period codes, intervals, statuses and regional rows are added by the engine.
     """
     numerator = _Side("numerator", indicator.numerator, indicator.breakdowns, indicator.kept, catalogue)
+    if indicator.detailed_period_types is not None:
+        numerator.total_only_periods = tuple(
+            p for p in indicator.period_types if p not in indicator.detailed_period_types
+        )
     use = catalogue.denominator_use(indicator)
     denominator = _Side("denominator", use, indicator.breakdowns, (), catalogue) if use is not None else None
+    if denominator is not None:
+        denominator.total_only_periods = numerator.total_only_periods
     parts = [_member_area(indicator.area_levels)]
     for side in (numerator, denominator):
         if side is not None:

@@ -190,6 +190,9 @@ class Indicator(BaseModel):
     period_types: tuple[PeriodType, ...] = Field(min_length=1)
     area_levels: tuple[AreaLevel, ...] = ("country",)
     breakdowns: tuple[tuple[Dimension, ...], ...] = Field(default=((),), min_length=1)
+    detailed_period_types: tuple[PeriodType, ...] | None = None
+    """Period types that are broken down; the others show the total only. Absent: all. Fine breakdowns of short periods are
+    mostly cells too small to publish."""
     kept: tuple[Dimension, ...] = ()
     """Dimensions that come as the source gives them in every cell, such as the migrant definition of a survey."""
     regional: Regional
@@ -224,6 +227,8 @@ class Indicator(BaseModel):
             raise ValueError("breakdowns must hold [] (the total): totals come before parts")
         if self.regional.rule == "median_pooled" and self.method != "median":
             raise ValueError("median_pooled goes with method median")
+        if self.detailed_period_types is not None and not set(self.detailed_period_types) <= set(self.period_types):
+            raise ValueError("detailed_period_types must be among period_types")
         overlap = set(self.kept) & {dimension for group in self.breakdowns for dimension in group}
         if overlap:
             raise ValueError(f"{sorted(overlap)} cannot be kept as given and broken down too")
