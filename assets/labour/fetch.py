@@ -28,7 +28,8 @@ PullFactory = Callable[[str], Pull]
 
 SUFFIXES = (".xlsx", ".xls", ".ods", ".csv", ".tsv", ".txt", ".html", ".htm", ".toml", ".xlsm")
 TIMEOUT_SECONDS = (10, 60)
-_CHUNK_BYTES = 1 << 16
+_CHUNK_BYTES = 1 << 12
+"""Small, because the chunk in which a connection breaks is lost and asked for again."""
 
 
 class LabourSourceError(Exception):
