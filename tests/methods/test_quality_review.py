@@ -1,0 +1,150 @@
+"""The review of reported values on a small world: each kind of finding is found, and nothing else."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import polars as pl
+
+from methods.dhis2_expression import StoredValue, evaluate_rules, rules_from_metadata
+from methods.quality_review import (
+    FINDING_SCHEMA,
+    disagreement_findings,
+    outlier_findings,
+    review,
+    violation_findings,
+)
+
+AT = datetime(2026, 7, 6, 5, 0, tzinfo=UTC)
+MONTHS = [date(2025 + month // 12, month % 12 + 1, 1) for month in range(5, 17)]
+
+
+def values_of(numbers: list[float], unit: str = "u1") -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "instance_code": "vnm",
+            "data_element_uid": "de",
+            "period_code": [f"{month:%Y%m}" for month in MONTHS],
+            "org_unit_uid": unit,
+            "category_option_combo_uid": "c",
+            "attribute_option_combo_uid": "a",
+            "concept_code": "TB_NOTIFIED",
+            "value_number": [float(number) for number in numbers],
+            "period_start_on": MONTHS,
+            "is_practice": True,
+        }
+    )
+
+
+def assigned(*units: str) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "instance_code": "vnm",
+            "data_set_uid": "ds",
+            "org_unit_uid": list(units),
+            "data_set_code": "TB_MONTHLY",
+            "period_type_code": "M",
+            "timely_days": 15,
+            "is_practice": True,
+        }
+    )
+
+
+def units(*names: str) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"instance_code": "vnm", "org_unit_uid": list(names), "opening_on": None, "closed_on": None},
+        schema_overrides={"opening_on": pl.Date, "closed_on": pl.Date},
+    )
+
+
+def registered(*names: str) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "instance_code": "vnm",
+            "data_set_uid": "ds",
+            "period_code": "202604",
+            "org_unit_uid": list(names),
+            "registered_at": datetime(2026, 5, 3),
+            "is_completed": True,
+            "data_set_code": "TB_MONTHLY",
+            "period_start_on": date(2026, 4, 1),
+            "period_end_on": date(2026, 4, 30),
+            "is_practice": True,
+        }
+    )
+
+
+def kinds(findings: pl.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(findings["review_code"], findings["subject_code"], strict=True))
+
+
+def test_a_sound_world_has_no_findings() -> None:
+    sound = review(values_of([3, 4, 2, 5, 3, 4, 3, 2, 4, 3, 5, 4]), units("u1"), assigned("u1"), registered("u1"), AT)
+    assert sound.is_empty()
+    assert dict(sound.schema) == dict(FINDING_SCHEMA)
+
+
+def test_every_kind_of_finding_is_named() -> None:
+    findings = review(
+        values_of([0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 40]),
+        units("u1", "u2"),
+        assigned("u1", "u2"),
+        registered("u1", "stranger"),
+        AT,
+    )
+    assert kinds(findings) == [
+        ("missing_report", "ds/u2/202604"),
+        ("outlier", "de/u1/c/a/202605"),
+        ("unexpected_report", "ds/stranger/202604"),
+    ]
+    outlier = findings.row(1, named=True)
+    assert (outlier["observed"], outlier["silence_code"], outlier["dimension_code"]) == (40.0, "mad_zero", "internal")
+    assert outlier["expected"] < 1
+    assert outlier["tail_probability"] < 1e-4
+
+
+def test_old_outliers_were_looked_at_when_they_were_new() -> None:
+    values = values_of([40, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0])
+    assert outlier_findings(values, AT).height == 1
+    assert outlier_findings(values, datetime(2027, 7, 6, tzinfo=UTC)).is_empty()
+
+
+def test_findings_do_not_depend_on_the_order_of_values() -> None:
+    frame = pl.concat([values_of([0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 40]), values_of([9] * 11 + [90], "u2")])
+    arguments: tuple[Any, ...] = (units("u1", "u2"), assigned("u1", "u2"), registered("u1"), AT)
+    assert review(frame, *arguments).equals(review(frame.reverse(), *arguments))
+
+
+def test_violations_carry_both_sides_and_the_importance() -> None:
+    side = {"expression": "#{aaaaaaaaaaa}"}
+    rules, _ = rules_from_metadata(
+        [
+            {
+                "id": "r1",
+                "name": "at most 4",
+                "importance": "LOW",
+                "operator": "less_than_or_equal_to",
+                "periodType": "Monthly",
+                "leftSide": side,
+                "rightSide": {"expression": "4"},
+            }
+        ]
+    )
+    stored = StoredValue("u1", "aaaaaaaaaaa", "c", "a", "202604", "Monthly", date(2026, 4, 1), date(2026, 4, 30), 9)
+    findings = violation_findings("vnm", evaluate_rules(rules, [stored]), rules, is_practice=True)
+    row = findings.row(0, named=True)
+    assert (row["observed"], row["expected"], row["severity_code"]) == (9.0, 4.0, "info")
+    assert row["subject_code"] == "r1/u1/202604/a"
+    assert violation_findings("vnm", evaluate_rules(rules, []), rules, is_practice=True).is_empty()
+
+
+def test_sources_of_one_fact_are_compared_like_with_like() -> None:
+    left = pl.DataFrame(
+        {"year": ["2023", "2024", "2025"], "value": [100.0, 100.0, 5.0], "is_practice": [False, False, False]}
+    )
+    right = pl.DataFrame(
+        {"year": ["2023", "2024", "2025"], "value": [109.0, 130.0, 9.0], "is_practice": [False, False, False]}
+    )
+    findings = disagreement_findings(left, right, ["year"], review_code="register_bulletin")
+    assert kinds(findings) == [("register_bulletin", "2024")]
+    made_up = right.with_columns(is_practice=pl.lit(True))
+    assert disagreement_findings(left, made_up, ["year"], review_code="register_bulletin").is_empty()
