@@ -485,3 +485,9 @@ def stub_world() -> type[StubWorld]:
 @pytest.fixture(scope="session")
 def refused() -> type[RefusedError]:
     return RefusedError
+
+
+@pytest.fixture(scope="session")
+def raw_settings() -> Callable[..., dict[str, Any]]:
+    """`raw_mapping`, for session-wide fixtures."""
+    return raw_mapping
