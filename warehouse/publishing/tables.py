@@ -202,7 +202,9 @@ class _TableMaker:
         found = {(row.code, column.code): self._observation(row, column) for row in rows for column in shown}
         if self.table.rows.keep == "with_data":
             rows = [row for row in rows if any(_has_something(found[row.code, column.code]) for column in shown)]
-        latest = {column.code: self._latest_period([found[row.code, column.code] for row in rows]) for column in shown}
+        latest = {
+            column.code: self._latest_period(column, [found[row.code, column.code] for row in rows]) for column in shown
+        }
         standing = {
             column.code: self._standing_codes([found[row.code, column.code] for row in rows]) for column in shown
         }
@@ -220,8 +222,7 @@ class _TableMaker:
                     "table_code": self.table.code,
                     "row_order": row_order,
                     "row_code": row.code,
-                    "row_label_en": row.label.en,
-                    "row_label_vi": row.label.vi,
+                    **self._row_label(row),
                     "column_order": column_order,
                     "column_code": column.code,
                     **self._column_label(column, latest[column.code]),
@@ -243,7 +244,15 @@ class _TableMaker:
         if rows.frame is not None:
             return list(self.catalogue.regional.frame(rows.frame).entry)
         if rows.entry:
-            return list(rows.entry)
+            known = [
+                row for row in rows.entry if row.indicator is None or self.catalogue.card(row.indicator) is not None
+            ]
+            self.problems.extend(
+                f"{self.table.code}: row {row.code} left out, indicator {row.indicator} is not in the catalogue"
+                for row in rows.entry
+                if row not in known
+            )
+            return known
         periods: set[str] = set()
         for column in self.table.column:
             periods |= {row["period_code"] for row in self._candidates(column.indicator or "", column.where)}
@@ -299,6 +308,16 @@ class _TableMaker:
             return column.label
         card = self._card(None, column)
         return Text(en=card.name_en, vi=card.name_vi) if card else Text(en=column.code, vi=column.code)
+
+    def _row_label(self, row: RowEntry) -> dict[str, str]:
+        """The row's label; a row with an indicator of its own also names its unit, as no heading can."""
+        unit = row.unit
+        if unit is None and row.indicator is not None:
+            card = self.catalogue.card(row.indicator)
+            unit = Text(en=card.unit_en, vi=card.unit_vi) if card and card.unit_en and card.unit_vi else None
+        if unit is None:
+            return {"row_label_en": row.label.en, "row_label_vi": row.label.vi}
+        return {"row_label_en": f"{row.label.en} ({unit.en})", "row_label_vi": f"{row.label.vi} ({unit.vi})"}
 
     def _sub_label(self, column: _ShownColumn, latest: str | None) -> Text | None:
         if column.sub_label is not None:
@@ -401,7 +420,10 @@ class _TableMaker:
             return []
         return [candidate for candidate in rows if str(candidate[name]) == chosen]
 
-    def _latest_period(self, observations: Iterable[Observation | None]) -> str | None:
+    def _latest_period(self, column: _ShownColumn, observations: Iterable[Observation | None]) -> str | None:
+        """Newest period of a column; none where every row has its own indicator, as their years are not alike."""
+        if column.entry.indicator is None:
+            return None
         periods = [row["period_code"] for row in observations if row is not None and _has_something(row)]
         return max(periods, key=period_order) if periods else None
 
@@ -494,7 +516,7 @@ class _TableMaker:
             and column.entry.interval
         ):
             texts.append(self.catalogue.regional.footnote("clopper_pearson"))
-        if shown and column.entry.period.rule == "latest" and latest and observation["period_code"] != latest:
+        if shown and column.entry.period.rule == "latest" and observation["period_code"] != latest:
             period = observation["period_code"]
             texts.append(Text(en=f"Refers to {period_text(period, 'en')}.", vi=f"Số liệu của {_year_vi(period)}."))
         membership = observation["membership_version"]

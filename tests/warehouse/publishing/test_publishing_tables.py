@@ -80,7 +80,7 @@ def test_missing_zero_suppressed_and_not_applicable_never_look_alike(world, prot
     missing = cell(tables, "RT01", "MYS", "LM01.2024")
     impossible = cell(tables, "RT01", "JPN", "LM04.2023")
     hidden = cell(tables, "RT02", "VN34-91", "TB10.2026")
-    unreliable = cell(tables, "RT03", "THA", "UH06")
+    unreliable = cell(tables, "RT17", "THA", "UH06")
     assert [c["display_en"] for c in (zero, missing, impossible, hidden, unreliable)] == ["–", "..", "x", "c", "*"]
     assert [c["value"] for c in (zero, missing, impossible, hidden, unreliable)] == [0, None, None, None, None]
     assert [c["obs_status"] for c in (missing, impossible, hidden)] == ["O", "M", "Q"]
@@ -88,7 +88,7 @@ def test_missing_zero_suppressed_and_not_applicable_never_look_alike(world, prot
 
 def test_low_reliability_is_bracketed(world, protect_rows, catalogue):
     tables = regional_set(protect_rows(world), catalogue)
-    assert cell(tables, "RT03", "THA", "UH04")["display_en"] == "(40.0 [25.1–57.0])"
+    assert cell(tables, "RT17", "THA", "UH04")["display_en"] == "(40.0 [25.1–57.0])"
 
 
 def test_rows_follow_asean_order_with_the_region_last_and_its_coverage_footnoted(world, protect_rows, catalogue):
