@@ -70,15 +70,19 @@ def count_tails(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     uncertain. Where the others vary more than that, the variance is theirs. NaN for series of fewer than four counts.
     """
     values = np.asarray(values, dtype=float)
-    others = values.size - 1
-    if others < SMALLEST_SERIES:
-        return np.full(values.shape, np.nan), np.full(values.shape, np.nan)
-    total = values.sum() - values
+    size = np.full(values.shape, float(values.size))
+    return _tails(values, size, np.full(values.shape, values.sum()), np.full(values.shape, (values**2).sum()))
+
+
+def _tails(
+    values: FloatArray, series_size: FloatArray, series_sum: FloatArray, series_squares: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """`count_tails` of many series at once: each value with the size, sum and sum of squares of its own series."""
+    others = np.where(series_size - 1 >= SMALLEST_SERIES, series_size - 1, np.nan)
+    total = series_sum - values
     mean = (total + 0.5) / others
-    predictive = mean * (1 + 1 / others)
-    squares = (values**2).sum() - values**2
-    observed = (squares - total**2 / others) / (others - 1) * (1 + 1 / others)
-    variance = np.maximum(predictive, observed)
+    observed = (series_squares - values**2 - total**2 / others) / (others - 1) * (1 + 1 / others)
+    variance = np.fmax(mean * (1 + 1 / others), observed)
     size = mean**2 / (variance - mean)
     chance = mean / variance
     high: FloatArray = stats.nbinom.sf(values - 1, size, chance)
@@ -111,37 +115,46 @@ def score_series(
     `mad_zero`, `fewer_than_ten`), or null.
     """
     policy = policy or OutlierPolicy()
-    numbered = by_value.with_row_index("row_in_frame")
-    parts = [_scored(part, value, policy) for _, part in numbered.group_by(list(series), maintain_order=True)]
-    if not parts:
-        return _scored(numbered, value, policy).drop("row_in_frame")
-    return pl.concat(parts).sort("row_in_frame").drop("row_in_frame")
-
-
-def _scored(part: pl.DataFrame, value: str, policy: OutlierPolicy) -> pl.DataFrame:
-    values = part[value].cast(pl.Float64).to_numpy()
-    z, modified = z_scores(values), modified_z_scores(values)
-    high, low = count_tails(values)
+    keys = list(series)
+    x = pl.col(value).cast(pl.Float64)
+    by_series = by_value.with_columns(
+        x.len().over(keys).cast(pl.Int64).alias("series_size"),
+        x.sum().over(keys).alias("_sum"),
+        (x**2).sum().over(keys).alias("_squares"),
+        x.std(ddof=0).over(keys).alias("_deviation"),
+        (x - x.mean().over(keys)).abs().alias("_from_mean"),
+        (x - x.median().over(keys)).abs().alias("_from_median"),
+        # Equal values are found by comparison: the deviation of twelve times 0.1 is not exactly 0.
+        (x.min().over(keys) == x.max().over(keys)).alias("_is_constant"),
+    ).with_columns(pl.col("_from_median").median().over(keys).alias("_mad"))
+    high, low = _tails(
+        by_series[value].cast(pl.Float64).to_numpy(),
+        by_series["series_size"].cast(pl.Float64).to_numpy(),
+        by_series["_sum"].to_numpy(),
+        by_series["_squares"].to_numpy(),
+    )
     tail = np.minimum(1.0, 2 * np.fmin(high, low))
-    silence = None
-    if values.size and float(np.std(values)) == 0.0:
-        silence = "deviation_zero"
-    elif values.size and np.isnan(modified).all():
-        silence = "mad_zero"
-    elif 0 < values.size < 10:
-        silence = "fewer_than_ten"
-    return part.with_columns(
-        pl.lit(values.size, dtype=pl.Int64).alias("series_size"),
-        pl.Series("z_score", z).fill_nan(None),
-        pl.Series("modified_z_score", modified).fill_nan(None),
+    scored = by_series.with_columns(
+        pl.when(~pl.col("_is_constant")).then(pl.col("_from_mean") / pl.col("_deviation")).alias("z_score"),
+        pl.when(pl.col("_mad") > 0)
+        .then(MODIFIED_Z_FACTOR * pl.col("_from_median") / pl.col("_mad"))
+        .alias("modified_z_score"),
         pl.Series("tail_high", high).fill_nan(None),
         pl.Series("tail_low", low).fill_nan(None),
-        # NaN compares as false: a silent score flags nothing, as in DHIS2.
-        pl.Series("is_z_outlier", z >= policy.z_threshold, dtype=pl.Boolean),
-        pl.Series("is_modified_z_outlier", modified >= policy.z_threshold, dtype=pl.Boolean),
-        pl.Series("is_tail_outlier", tail < policy.tail_probability, dtype=pl.Boolean),
-        pl.lit(silence, dtype=pl.String).alias("silence_code"),
     )
+    return scored.with_columns(
+        # A silent score flags nothing, as in DHIS2.
+        (pl.col("z_score") >= policy.z_threshold).fill_null(False).alias("is_z_outlier"),
+        (pl.col("modified_z_score") >= policy.z_threshold).fill_null(False).alias("is_modified_z_outlier"),
+        pl.Series("is_tail_outlier", tail < policy.tail_probability, dtype=pl.Boolean),
+        pl.when(pl.col("_is_constant"))
+        .then(pl.lit("deviation_zero"))
+        .when(pl.col("_mad") == 0)
+        .then(pl.lit("mad_zero"))
+        .when(pl.col("series_size") < 10)
+        .then(pl.lit("fewer_than_ten"))
+        .alias("silence_code"),
+    ).drop("_sum", "_squares", "_deviation", "_from_mean", "_from_median", "_is_constant", "_mad")
 
 
 def statement(silence_code: str | None, series_size: int) -> str:

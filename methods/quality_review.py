@@ -6,13 +6,14 @@ The dimensions are those of the WHO data quality review: completeness, internal,
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
 from methods.dhis2_expression import Evaluation, ValidationRule
 from methods.expected_reports import ledger, unexpected_reports
 from methods.outliers import OutlierPolicy, score_series
+from methods.periods import periods_between
 
 FINDING_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "instance_code": pl.String,
@@ -52,13 +53,7 @@ def review(
     policy: OutlierPolicy | None = None,
 ) -> pl.DataFrame:
     """All findings about the aggregate data of every server, in key order. Takes the open rows of the core tables of those names."""
-    periods = registrations.join(
-        assignments.select("instance_code", "data_set_uid", "period_type_code").unique(),
-        on=["instance_code", "data_set_uid"],
-        how="inner",
-    )
-    known = periods.select("period_code", "period_type_code", "period_start_on", "period_end_on").drop_nulls().unique()
-    owed = ledger(assignments, org_units, known, registrations, as_at)
+    owed = ledger(assignments, org_units, _periods(assignments, registrations, as_at), registrations, as_at)
     return pl.concat(
         [
             outlier_findings(values, as_at, policy),
@@ -66,6 +61,26 @@ def review(
             unexpected_report_findings(unexpected_reports(owed, registrations), as_at),
         ]
     ).sort("instance_code", "review_code", "subject_code")
+
+
+def _periods(assignments: pl.DataFrame, registrations: pl.DataFrame, as_at: datetime) -> pl.DataFrame:
+    """Every period of the data sets' types from the first one that any unit registered: nothing was asked for before."""
+    first_on = registrations["period_start_on"].min()
+    rows = [
+        (period.code, type_code, period.start_on, period.end_on)
+        for type_code in sorted(assignments["period_type_code"].drop_nulls().unique())
+        for period in (periods_between(type_code, first_on, as_at.date()) if isinstance(first_on, date) else ())
+    ]
+    return pl.DataFrame(
+        rows,
+        schema={
+            "period_code": pl.String,
+            "period_type_code": pl.String,
+            "period_start_on": pl.Date,
+            "period_end_on": pl.Date,
+        },
+        orient="row",
+    )
 
 
 def outlier_findings(values: pl.DataFrame, as_at: datetime, policy: OutlierPolicy | None = None) -> pl.DataFrame:

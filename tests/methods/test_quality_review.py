@@ -14,7 +14,7 @@ from methods.quality_review import (
     violation_findings,
 )
 
-AT = datetime(2026, 7, 6, 5, 0, tzinfo=UTC)
+AT = datetime(2026, 6, 10, 5, 0, tzinfo=UTC)
 MONTHS = [date(2025 + month // 12, month % 12 + 1, 1) for month in range(5, 17)]
 
 
@@ -42,7 +42,7 @@ def assigned(*units: str) -> pl.DataFrame:
             "data_set_uid": "ds",
             "org_unit_uid": list(units),
             "data_set_code": "TB_MONTHLY",
-            "period_type_code": "M",
+            "period_type_code": "Monthly",
             "timely_days": 15,
             "is_practice": True,
         }
@@ -81,6 +81,13 @@ def test_a_sound_world_has_no_findings() -> None:
     sound = review(values_of([3, 4, 2, 5, 3, 4, 3, 2, 4, 3, 5, 4]), units("u1"), assigned("u1"), registered("u1"), AT)
     assert sound.is_empty()
     assert dict(sound.schema) == dict(FINDING_SCHEMA)
+
+
+def test_a_month_that_no_unit_reported_is_owed_all_the_same() -> None:
+    later = datetime(2026, 7, 20, 5, 0, tzinfo=UTC)
+    values = values_of([3, 4, 2, 5, 3, 4, 3, 2, 4, 3, 5, 4])
+    findings = review(values, units("u1"), assigned("u1"), registered("u1"), later)
+    assert kinds(findings) == [("missing_report", "ds/u1/202605"), ("missing_report", "ds/u1/202606")]
 
 
 def test_every_kind_of_finding_is_named() -> None:
