@@ -80,6 +80,22 @@ def complete_files(folder: Path) -> list[Path]:
     )
 
 
+def settled_files(folder: Path, earlier: Mapping[str, Sequence[int]]) -> tuple[list[Path], dict[str, list[int]]]:
+    """Files whose size and time have not moved since the earlier look, and the state to look again with.
+
+    For a sensor: a file that is copied under its own name is there from its first byte on; two equal looks in a row say that
+    it is whole. The state is `{name: [bytes, nanoseconds]}`, small enough for a cursor.
+    """
+    state = {}
+    settled = []
+    for path in complete_files(folder):
+        found = path.stat()
+        state[str(path.relative_to(folder))] = [found.st_size, found.st_mtime_ns]
+        if list(earlier.get(str(path.relative_to(folder)), ())) == [found.st_size, found.st_mtime_ns]:
+            settled.append(path)
+    return settled, state
+
+
 def pull_urls(
     urls: Sequence[str],
     pull_factory: PullFactory,
