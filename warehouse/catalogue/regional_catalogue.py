@@ -5,26 +5,42 @@ Belongs here: the typed model of `regional/RT*.toml`, of the row frames (`region
 observations, rounding or layout (`warehouse.publishing`).
 """
 
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from warehouse.catalogue.table_catalogue import CATALOGUE, CatalogueError, load_codelist, read_entry
 
 PeriodType = Literal["year", "quarter", "month", "week"]
-Dimension = Literal[
-    "area_code",
-    "sex_code",
-    "age_code",
-    "migrant_status_code",
-    "migrant_basis_code",
-    "origin_code",
-    "destination_code",
-    "category_code",
-    "definition_version",
-]
+DIMENSIONS = frozenset(
+    {
+        "area_code",
+        "sex_code",
+        "age_code",
+        "migrant_status_code",
+        "migrant_basis_code",
+        "origin_code",
+        "destination_code",
+        "category_code",
+        "definition_version",
+    }
+)
+"""What a row or column may name in `where`."""
+
+
+def _known_dimensions(where: dict[str, str]) -> dict[str, str]:
+    unknown = sorted(set(where) - DIMENSIONS)
+    if unknown:
+        near = get_close_matches(unknown[0], DIMENSIONS, 1)
+        raise ValueError(f"where names {unknown}, which are not dimensions; nearest: {near or sorted(DIMENSIONS)}")
+    return where
+
+
+Where = Annotated[dict[str, str], AfterValidator(_known_dimensions)]
+"""Dimension codes by dimension."""
 
 
 class Entry(BaseModel):
@@ -53,7 +69,7 @@ class RowEntry(Entry):
 
     code: str
     label: Text
-    where: dict[Dimension, str] = Field(default_factory=dict)
+    where: Where = Field(default_factory=dict)
     indicator: str | None = None
     not_applicable: tuple[str, ...] = ()
     is_total: bool = False
@@ -115,7 +131,7 @@ class Column(Entry):
     code: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$")
     indicator: str | None = None
     label: Text | None = None
-    where: dict[Dimension, str] = Field(default_factory=dict)
+    where: Where = Field(default_factory=dict)
     period: Period = Period()
     interval: bool = False
     only_rows: tuple[str, ...] = ()

@@ -31,7 +31,10 @@ def merge_release(
     for name, kind in frame.schema.items():
         if name not in versions.columns:
             versions = versions.with_columns(pl.lit(None, dtype=kind).alias(name))
-    versions = versions.select([*frame.columns, *span]).cast({**dict(frame.schema), **span})
+    versions = versions.select(
+        *(pl.col(name).cast(kind) for name, kind in frame.schema.items()),
+        *(pl.col(name).cast(kind) for name, kind in span.items()),
+    )
     closed = versions.filter(pl.col("released_to") != OPEN_END)
     was_open = versions.filter(pl.col("released_to") == OPEN_END)
     compared = [name for name in frame.columns if name != "receipt_ids"]

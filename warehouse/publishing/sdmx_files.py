@@ -164,7 +164,7 @@ def identifier(code: str) -> str:
 
 def _structure(content: ReleaseContent, frame: pl.DataFrame) -> StructureMessage:
     agency = common.Agency(id=AGENCY)
-    kept = {"maintainer": agency, "version": VERSION, "is_final": True, "is_external_reference": False}
+    kept: dict[str, Any] = {"maintainer": agency, "version": VERSION, "is_final": True, "is_external_reference": False}
     message = StructureMessage(header=_header(content))
     scheme = common.ConceptScheme(id="CS_MHWG", name={"en": "Concepts of the migrant-health tables"}, **kept)
     structure = model.DataStructureDefinition(

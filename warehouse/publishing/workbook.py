@@ -7,6 +7,7 @@ or a link, whatever it begins with.
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from xlsxwriter.worksheet import Worksheet
 from warehouse.catalogue.regional_catalogue import RegionalTable
 from warehouse.publishing import cards, wording
 from warehouse.publishing.content import ReleaseContent, flags_of
-from warehouse.publishing.display import ROUND_CEILING, ROUND_FLOOR, rounded
+from warehouse.publishing.display import rounded
 from warehouse.publishing.flat_files import flattened
 
 LANGUAGES = ("en", "vi")
@@ -76,7 +77,10 @@ class _Looks:
         self._book = book
         self._numbers: dict[tuple[int, bool, bool], Format] = {}
         base: Mapping[str, Any] = {"font_name": "Calibri", "font_size": 11, "font_color": _INK, "valign": "vcenter"}
-        make = lambda **more: book.add_format({**base, **more})  # noqa: E731 - a local shorthand for the list below
+
+        def make(**more: Any) -> Format:
+            return book.add_format({**base, **more})
+
         self.title = make(bold=True, font_size=16)
         self.lead = make(font_size=11, font_color="#444444")
         self.text = make(text_wrap=True, valign="top")
@@ -115,7 +119,10 @@ class _Looks:
 
 def _table_sheet(sheet: Worksheet, content: ReleaseContent, table: RegionalTable, language: str, looks: _Looks) -> None:
     part = content.regional.of_table(table.code)
-    say = lambda key: wording.text(key, language)  # noqa: E731
+
+    def say(key: str) -> str:
+        return wording.text(key, language)
+
     sheet.hide_gridlines(2)
     sheet.write_string(0, 0, f"{table.code}. {table.title.in_language(language)}", looks.title)
     sheet.write_string(1, 0, table.scope.in_language(language), looks.lead)
@@ -226,7 +233,10 @@ def _table_notes(
     looks: _Looks,
 ) -> int:
     """Notes, footnotes, key and sources below the table; returns the last line used."""
-    say = lambda key: wording.text(key, language)  # noqa: E731
+
+    def say(key: str) -> str:
+        return wording.text(key, language)
+
     lines: list[tuple[str, Format]] = [(say("notes"), looks.section)]
     lines += [(note.in_language(language), looks.plain) for note in table.notes]
     lines += [(say("rounding_note"), looks.plain)]
