@@ -280,7 +280,9 @@ order by all"""
         for d in joined
     ]
     on = "\n   and ".join(conditions)
-    no_row_means_none = numerator.measure.absence == "zero" and not total_over and not indicator.kept
+    # A population does not say that a register was kept: only a denominator from the records themselves makes an absence a zero.
+    is_own = indicator.denominator is not None and indicator.denominator.named is None
+    no_row_means_none = numerator.measure.absence == "zero" and is_own and not total_over and not indicator.kept
     if no_row_means_none:
         keys = ",\n    ".join(
             f"coalesce(numerator_cell.{c}, denominator_cell.{c}) as {c}" for c in (*CELL_KEYS, *DIMENSIONS)

@@ -38,7 +38,11 @@ def _about(middle: float, *key: object, spread: float = 0.15) -> int:
 def _part(whole: int, share: float, *key: object) -> int:
     """How many of `whole` fall in a part of about `share`: never more than the whole."""
     draw = _draw("part", *key)
-    return sum(draw.random() < share for _ in range(whole)) if whole < 2000 else min(whole, _about(whole * share, *key))
+    return (
+        sum(draw.random() < share for _ in range(whole))
+        if whole < 2000
+        else min(whole, _about(whole * share, *key, spread=0.02))
+    )
 
 
 def _row(register: str, area: str, period: str, number: float, **codes: str) -> Row:

@@ -16,7 +16,8 @@ from warehouse.schema import create_statement, current_view_statement
 NAMES = (
     "core.area", "core.area_succession", "core.area_membership", "core.reference_value", "core.labour_figure",
     "core.labour_document", "core.referral", "core.data_value", "core.org_unit", "core.data_set_assignment",
-    "core.data_set_registration", "estimate.survey_estimate",
+    "core.data_set_registration", "estimate.survey_estimate", "core.labour_contract", "core.programme_count",
+    "restricted.victim_count",
 )  # fmt: skip
 AS_AT = datetime(2026, 7, 6, tzinfo=UTC)
 
@@ -31,12 +32,16 @@ class World:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
-        self.tables = {name: read_entry(CATALOGUE / "tables" / f"{name}.toml", Table) for name in NAMES}
-        for schema in ("core", "estimate"):
+        self.tables: dict[str, Table] = {}
+        for schema in ("core", "estimate", "restricted"):
             connection.execute(f"create schema {schema}")
-        for table in self.tables.values():
-            connection.execute(create_statement(table))
-            connection.execute(current_view_statement(table))
+        for name in NAMES:
+            self._make(name)
+
+    def _make(self, name: str) -> None:
+        table = self.tables[name] = read_entry(CATALOGUE / "tables" / f"{name}.toml", Table)
+        self.connection.execute(create_statement(table))
+        self.connection.execute(current_view_statement(table))
 
     def put(self, name: str, *rows: Mapping[str, Any]) -> None:
         """Current rows stand in the table; columns not given are NULL, or blank where NULL is not allowed."""

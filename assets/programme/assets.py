@@ -1,0 +1,74 @@
+"""Programme registers in Dagster: one landing asset for the inbox and the shipped statements, one load step for their tables.
+
+Belongs here: declaring. Does not belong here: reading files.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from assets.declare import check_specs, landing_key, load_results, load_specs, selected
+from assets.inbox import Inbox
+from assets.loading import known_receipts, load_source
+from assets.programme.read import SOURCE, batches, landed_sha256, pull_files, pull_inbox, shipped_files
+from warehouse.catalogue.table_catalogue import tables
+from warehouse.clock import Refresh
+from warehouse.landing import Landing
+from warehouse.quality import Scales
+from warehouse.store import Warehouse
+
+
+def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
+    """The asset `landing/programme` and the tables of group programme; victim support stands in its own schema."""
+    loaded = [table for table in tables().values() if table.group == SOURCE]
+
+    @dg.asset(
+        key=landing_key(SOURCE),
+        group_name="landing",
+        kinds={"csv", "file"},
+        owners=["team:mhwg-data"],
+        tags={"layer": "landing", "source": SOURCE},
+        description="Registers of projects, clinics, points of entry and ministries, as received, and published statements.",
+    )
+    def land_programme(
+        context: dg.AssetExecutionContext,
+        programme_inbox: dg.ResourceParam[Inbox],
+        warehouse: dg.ResourceParam[Warehouse],
+        landing: dg.ResourceParam[Landing],
+        refresh: dg.ResourceParam[Refresh],
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the bare name
+        def from_inbox(part: str) -> Any:
+            return landing.pull(SOURCE, part, refresh.as_at, is_practice=refresh.is_practice)
+
+        def as_published(part: str) -> Any:
+            # Statements that somebody published are real on the practice ground too.
+            return landing.pull(SOURCE, f"published-{part}", refresh.as_at, is_practice=False)
+
+        known = landed_sha256(known_receipts(warehouse, landing, SOURCE))
+        received = pull_inbox(programme_inbox.folder, from_inbox, known)
+        shipped = pull_files(shipped_files(), as_published, known)
+        receipts = [*received.receipts, *shipped.receipts]
+        landing.note_pull(receipts, refresh.as_at)
+        known_files = len(received.known) + len(shipped.known)
+        context.log.info("programme: %s new files, %s known", len(receipts), known_files)
+        return dg.MaterializeResult(metadata={"new_files": len(receipts), "known_files": known_files})
+
+    @dg.multi_asset(
+        can_subset=True,
+        name="load_programme",
+        specs=load_specs(loaded, [landing_key(SOURCE)]),
+        check_specs=check_specs(loaded, scales),
+    )
+    def load_programme(
+        context: dg.AssetExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        landing: dg.ResourceParam[Landing],
+        refresh: dg.ResourceParam[Refresh],
+        scales: dg.ResourceParam[Scales],
+    ) -> Iterator[Any]:
+        report = load_source(warehouse, landing, scales, SOURCE, refresh.recorded_at, batches(landing))
+        counts = warehouse.row_counts(table.name for table in loaded)
+        yield from selected(context, load_results(loaded, [report], counts, scales))
+
+    return [land_programme, load_programme]
