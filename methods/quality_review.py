@@ -24,8 +24,8 @@ FINDING_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "org_unit_uid": pl.String,
     "period_code": pl.String,
     "concept_code": pl.String,
-    "observed": pl.Float64,
-    "expected": pl.Float64,
+    "observed_value": pl.Float64,
+    "expected_value": pl.Float64,
     "tail_probability": pl.Float64,
     "silence_code": pl.String,
     "is_practice": pl.Boolean,
@@ -84,7 +84,7 @@ def _periods(assignments: pl.DataFrame, registrations: pl.DataFrame, as_at: date
 
 
 def outlier_findings(values: pl.DataFrame, as_at: datetime, policy: OutlierPolicy | None = None) -> pl.DataFrame:
-    """Recent counts that the rest of their series makes very unlikely; `expected` is the mean of the others.
+    """Recent counts that the rest of their series makes very unlikely; `expected_value` is the mean of the others.
 
     `silence_code` tells why the outlier screen of DHIS2 would not show the finding, where it would not.
     """
@@ -100,8 +100,8 @@ def outlier_findings(values: pl.DataFrame, as_at: datetime, policy: OutlierPolic
             severity_code=pl.when(pl.col("is_z_outlier") | pl.col("is_modified_z_outlier"))
             .then(pl.lit("warning"))
             .otherwise(pl.lit("info")),
-            observed=pl.col("value_number"),
-            expected=pl.col("others_mean"),
+            observed_value=pl.col("value_number"),
+            expected_value=pl.col("others_mean"),
             tail_probability=pl.min_horizontal(1.0, 2 * pl.min_horizontal("tail_high", "tail_low")),
         ),
         "outlier",
@@ -117,8 +117,8 @@ def missing_report_findings(owed: pl.DataFrame, as_at: datetime) -> pl.DataFrame
             subject_code=pl.concat_str("data_set_uid", "org_unit_uid", "period_code", separator="/"),
             severity_code=pl.lit("warning"),
             concept_code=pl.col("data_set_code"),
-            observed=pl.lit(0.0),
-            expected=pl.lit(1.0),
+            observed_value=pl.lit(0.0),
+            expected_value=pl.lit(1.0),
         ),
         "missing_report",
         "completeness",
@@ -135,8 +135,8 @@ def unexpected_report_findings(unexpected: pl.DataFrame, as_at: datetime) -> pl.
             subject_code=pl.concat_str("data_set_uid", "org_unit_uid", "period_code", separator="/"),
             severity_code=pl.lit("info"),
             concept_code=pl.col("data_set_code"),
-            observed=pl.lit(1.0),
-            expected=pl.lit(0.0),
+            observed_value=pl.lit(1.0),
+            expected_value=pl.lit(0.0),
         ),
         "unexpected_report",
         "completeness",
@@ -146,7 +146,7 @@ def unexpected_report_findings(unexpected: pl.DataFrame, as_at: datetime) -> pl.
 def violation_findings(
     instance_code: str, evaluation: Evaluation, rules: Sequence[ValidationRule], *, is_practice: bool
 ) -> pl.DataFrame:
-    """Violations of a server's own validation rules; `observed` and `expected` are the left and right sides."""
+    """Violations of a server's own validation rules; `observed_value` and `expected_value` are the left and right sides."""
     by_uid = {rule.uid: rule for rule in rules}
     severities = {"HIGH": "warning", "MEDIUM": "warning", "LOW": "info"}
     rows = [
@@ -157,8 +157,8 @@ def violation_findings(
             "org_unit_uid": v.org_unit_uid,
             "period_code": v.period_code,
             "concept_code": by_uid[v.rule_uid].name,
-            "observed": v.left_value,
-            "expected": v.right_value,
+            "observed_value": v.left_value,
+            "expected_value": v.right_value,
             "is_practice": is_practice,
         }
         for v in evaluation.violations
@@ -189,8 +189,8 @@ def disagreement_findings(
         instance_code=pl.lit("_T"),
         subject_code=pl.concat_str(*by, separator="/"),
         severity_code=pl.lit("warning"),
-        observed=pl.col("value"),
-        expected=pl.col("value_right"),
+        observed_value=pl.col("value"),
+        expected_value=pl.col("value_right"),
     )
     return _findings(found, review_code, "external")
 

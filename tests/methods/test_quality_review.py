@@ -104,8 +104,8 @@ def test_every_kind_of_finding_is_named() -> None:
         ("unexpected_report", "ds/stranger/202604"),
     ]
     outlier = findings.row(1, named=True)
-    assert (outlier["observed"], outlier["silence_code"], outlier["dimension_code"]) == (40.0, "mad_zero", "internal")
-    assert outlier["expected"] < 1
+    assert (outlier["observed_value"], outlier["silence_code"], outlier["dimension_code"]) == (40.0, "mad_zero", "internal")
+    assert outlier["expected_value"] < 1
     assert outlier["tail_probability"] < 1e-4
 
 
@@ -139,7 +139,7 @@ def test_violations_carry_both_sides_and_the_importance() -> None:
     stored = StoredValue("u1", "aaaaaaaaaaa", "c", "a", "202604", "Monthly", date(2026, 4, 1), date(2026, 4, 30), 9)
     findings = violation_findings("vnm", evaluate_rules(rules, [stored]), rules, is_practice=True)
     row = findings.row(0, named=True)
-    assert (row["observed"], row["expected"], row["severity_code"]) == (9.0, 4.0, "info")
+    assert (row["observed_value"], row["expected_value"], row["severity_code"]) == (9.0, 4.0, "info")
     assert row["subject_code"] == "r1/u1/202604/a"
     assert violation_findings("vnm", evaluate_rules(rules, []), rules, is_practice=True).is_empty()
 

@@ -1,0 +1,1 @@
+"""The review of reported values: findings as rows with history."""
