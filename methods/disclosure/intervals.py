@@ -19,7 +19,7 @@ from methods.disclosure.system import BoolArray, CountSystem, FloatArray, IntArr
 # reachable (the true
 # interval is at least as wide), except for cells with a demand that these tables do not meet: those are solved
 # exactly in any block.
-EXACT_BLOCK_CELLS = 1200
+EXACT_BLOCK_CELLS = 150
 # Where the corner of the linear programme is fractional, branching finds the whole-number end: for every cell of a block
 # up to this size, above it only for demands that nothing else proves.
 BRANCHING_BLOCK_CELLS = 60

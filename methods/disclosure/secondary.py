@@ -23,16 +23,20 @@ from methods.disclosure.system import BoolArray, CountSystem, FloatArray, IntArr
 
 # Cells nearest to the target that a search may move. Small first: a sum needs few partners, and integer programmes
 # grow fast.
-NEIGHBOURHOODS = (40, 120, 400, 1600, 6400)
+NEIGHBOURHOODS = (60, 400)
 # Up to this many open rows the cheapest pattern is found exactly (within the branching limit), above it by re-
 # weighted linear programmes.
 EXACT_OPEN_ROWS = 150
 BRANCHING_LIMIT = 400
 # A hop through an equation costs this much in the nearness order, so that near cells of equal cost come first.
 HOP = 0.05
-CLEANING_BLOCK_CELLS = 3000
+CLEANING_BLOCK_CELLS = 1000
+# Blocks of hidden cells in which a few pivots decide whether a demand is already met.
+WARM_BLOCK_CELLS = 2000
+# Groups up to this size get a second, re-weighted programme per target: fewer cells hidden for twice the time.
+REWEIGHTED_GROUP_CELLS = 1000
 # Programmes that cleaning may spend on one release: it saves cells, it does not protect any. Dearest rows come first.
-CLEANING_SOLVES = 3000
+CLEANING_SOLVES = 1000
 CLEANING_BRANCHING_CELLS = 150
 # Groups of connected cells up to this size are searched by integer programmes around the target; larger ones by one linear
 # programme over the whole group, which keeps its basis from target to target.
@@ -131,6 +135,8 @@ class _Search:
         targets = np.flatnonzero(self.system.need > 0)
         order = np.lexsort((targets, -self.system.truth[targets], -self.system.need[targets]))
         self.unproven = set(targets.tolist())
+        if is_informed:
+            self._use_what_is_hidden(targets[order], is_informed, width)
         for target in targets[order]:
             cell = int(target)
             need = int(self.system.need[cell]) if width is None else width
@@ -144,6 +150,29 @@ class _Search:
                 continue
             if not self._protect(cell, need, is_informed):
                 self.hopeless[is_informed].add(cell)
+
+    def _use_what_is_hidden(self, targets: IntArray, is_informed: bool, width: int | None) -> None:
+        """Looks for tables that need no further hiding, which is most of them where small cells are many: a few pivots each."""
+        group_of = np.full(self.system.cell_count, -1)
+        groups = self.system.components(self.system.hidden_cells(self.hidden_rows))
+        for number, cells in enumerate(groups):
+            group_of[cells] = number
+        blocks: dict[int, Block] = {}
+        for target in targets:
+            cell, number = int(target), int(group_of[target])
+            need = int(self.system.need[cell]) if width is None else width
+            if number < 0 or len(groups[number]) > WARM_BLOCK_CELLS or cell in self.hopeless[is_informed]:
+                continue
+            if number not in blocks:
+                blocks[number] = block_of(self.system, groups[number], is_informed=is_informed)
+            block = blocks[number]
+            position = int(np.searchsorted(block.cells, cell))
+            for sense in (-1, 1):
+                if self.tables.reach(cell, is_informed) >= need:
+                    break
+                table = block.solve(position, sense, is_last_resort=False)
+                if table is not None:
+                    self.tables.add(block.cells, table - block.truth, is_informed)
 
     def _protect_widely(self, cell: int, need: int, is_informed: bool) -> bool:
         """One linear programme over the whole connected group; for groups too large for integer programmes."""
@@ -192,7 +221,7 @@ class _Search:
         if is_informed:
             # Within the small range a single step either way is enough.
             shifts = [need, -need]
-        for size in (*NEIGHBOURHOODS, self.system.cell_count):
+        for size in self._sizes(cell):
             local = self._neighbourhood(cell, size)
             for shift in shifts:
                 if self._move(cell, shift, local, is_informed):
@@ -208,6 +237,13 @@ class _Search:
             if len(local) < size:
                 break
         return False
+
+    def _sizes(self, cell: int) -> tuple[int, ...]:
+        """Neighbourhoods worth a search: a small group at once, a large one in steps."""
+        count = len(self.groups[int(self.group_of[cell])])
+        if count <= LOCAL_GROUP_CELLS:
+            return (LOCAL_GROUP_CELLS,)
+        return tuple(size for size in NEIGHBOURHOODS if size < count) + (count,)
 
     def _widen_in_place(self, cell: int, need: int) -> bool:
         """True when what is hidden already leaves the interval wide enough; only looked at in blocks small enough
@@ -485,7 +521,7 @@ class _Wide:
         best: IntArray | None = None
         best_cost = np.inf
         divisor = np.ones(count)
-        for _ in range(2):
+        for _ in range(2 if count <= REWEIGHTED_GROUP_CELLS else 1):
             price = np.where(base > 0, base / divisor, 0.0) + 1e-4
             up, down = price.copy(), price.copy()
             free = wanted[base[wanted] == 0]

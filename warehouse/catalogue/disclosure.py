@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import date
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -75,6 +76,7 @@ class Exemption:
     indicators: tuple[str, ...] = ("*",)
     methods: tuple[str, ...] = ("*",)
     areas: tuple[str, ...] = ("*",)
+    sources: tuple[str, ...] = ("*",)
 
 
 @dataclass(frozen=True)
@@ -170,13 +172,20 @@ class DisclosurePolicy:
                 values["threshold"] = max(values["threshold"], escalation.threshold)
         return Rules(**values)
 
-    def exemption_of(self, indicator_code: str, method_code: str, area_code: str) -> Exemption | None:
-        """The exemption that covers an observation, if any."""
+    def exemption_of(
+        self, indicator_code: str, method_code: str, area_code: str, source_codes: Iterable[str]
+    ) -> Exemption | None:
+        """The exemption that covers an observation, if any. All its sources must be covered; no source, no exemption by source."""
+        sources = tuple(source_codes)
         for exemption in self.exemption:
             if (
                 _matches(indicator_code, exemption.indicators)
                 and _matches(method_code, exemption.methods)
                 and _matches(area_code, exemption.areas)
+                and (
+                    exemption.sources == ("*",)
+                    or (bool(sources) and all(_matches(source, exemption.sources) for source in sources))
+                )
             ):
                 return exemption
         return None
@@ -206,7 +215,8 @@ def load_policy(path: Path = POLICY_FILE) -> DisclosurePolicy:
     return policy
 
 
-def _matches(value: str, patterns: Iterable[str]) -> bool:
+@cache
+def _matches(value: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(value, pattern) for pattern in patterns)
 
 

@@ -56,6 +56,8 @@ _ATTRIBUTES: Final = {
     "destination_code": "destination",
     "category_code": "category",
 }
+# Methods whose value is itself a number of people; everything else is a share, a rate, a median or an index.
+COUNTING_METHODS: Final = ("count", "reference_count", "regional_sum")
 _UNCROSSED: Final = frozenset({"_T", "_Z", None})
 _UNBOUNDED: Final = int(np.iinfo(np.int64).max)
 _TOKEN: Final = object()
@@ -208,12 +210,7 @@ class _Counts:
         self._add_shared()
 
     def _indicators_under_protection(self, frame: pl.DataFrame) -> set[str]:
-        combinations = frame.select("indicator_code", "method_code", "area_code").unique().iter_rows()
-        return {
-            indicator
-            for indicator, method, area in combinations
-            if self.policy.exemption_of(indicator, method or "", area or "") is None
-        }
+        return {row["indicator_code"] for row in frame.iter_rows(named=True) if not _is_exempt(row, self.policy)}
 
     def _add_row(
         self, row: dict[str, Any], also_primary: frozenset[tuple[Any, ...]], spans: dict[str, tuple[date, date]]
@@ -221,7 +218,7 @@ class _Counts:
         key = tuple(row[column] for column in KEY_COLUMNS)
         if row["period_start_on"] is not None and row["period_end_on"] is not None:
             spans[row["period_code"]] = (row["period_start_on"], row["period_end_on"])
-        is_exempt = self.policy.exemption_of(key[0], row["method_code"] or "", key[2] or "") is not None
+        is_exempt = _is_exempt(row, self.policy)
         is_decided = row["obs_status"] == "Q"
         counts = counts_of(row, self.policy)
         if not counts and not is_decided and key not in also_primary:
@@ -446,16 +443,16 @@ def counts_of(row: Mapping[str, Any], policy: DisclosurePolicy) -> dict[str, int
     A figure that is not whole (a weighted total, an index) gives away only the number of records behind it.
     """
     method = row["method_code"] or ""
-    if _is_survey(row) or method.startswith(("median", "mean")):
+    if method.startswith(COUNTING_METHODS):
+        return _whole({"count": row["value"] if row["numerator"] is None else row["numerator"]}) or _whole(
+            {"n": row["n"]}
+        )
+    if _is_survey(row) or row["numerator"] is None:
         return _whole({"n": row["n"]})
-    if row["denominator"] is not None or row["numerator"] is not None:
-        if method.startswith("count") and row["denominator"] is None:
-            return _whole({"count": row["numerator"]}) or _whole({"n": row["n"]})
-        named = {"numerator": row["numerator"]}
-        if not policy.has_public_denominator(row["indicator_code"], method):
-            named["denominator"] = row["denominator"]
-        return _whole(named) or _whole({"n": row["n"]})
-    return _whole({"count": row["value"]}) or _whole({"n": row["n"]})
+    named = {"numerator": row["numerator"]}
+    if not policy.has_public_denominator(row["indicator_code"], method):
+        named["denominator"] = row["denominator"]
+    return _whole(named) or _whole({"n": row["n"]})
 
 
 def _whole(named: Mapping[str, float | int | None]) -> dict[str, int]:
@@ -468,6 +465,15 @@ def _whole(named: Mapping[str, float | int | None]) -> dict[str, int]:
 
 def _is_survey(row: Mapping[str, Any]) -> bool:
     return (row["method_code"] or "").startswith(("survey", "svy"))
+
+
+def _is_exempt(row: Mapping[str, Any], policy: DisclosurePolicy) -> bool:
+    return (
+        policy.exemption_of(
+            row["indicator_code"], row["method_code"] or "", row["area_code"] or "", row["source_codes"] or ()
+        )
+        is not None
+    )
 
 
 def _crossed(row: Mapping[str, Any]) -> list[str]:
