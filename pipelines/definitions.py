@@ -5,6 +5,7 @@ import dagster as dg
 from assets import core, indicators, release
 from assets.dhis2 import assets as dhis2
 from assets.labour import assets as labour
+from assets.programme import assets as programme
 from assets.reference import assets as reference
 from assets.survey import assets as survey
 from expectations.scales import GreatExpectationsScales
@@ -25,6 +26,7 @@ def defs() -> dg.Definitions:
             *dhis2.build(settings.dhis2_codes(), scales),
             *labour.build(scales),
             *survey.build(scales),
+            *programme.build(scales),
             *core.build(scales),
             *indicators.build(scales),
             *release.build(scales),

@@ -13,7 +13,7 @@ from assets.inbox import Inbox
 from expectations.scales import GreatExpectationsScales
 from methods.pseudonym import Pseudonymiser
 from pipelines.practice_ground import Ground, practice_ground
-from pipelines.settings import Settings, load_settings
+from pipelines.settings import FileSource, Settings, load_settings
 from warehouse.clock import FixedClock, Refresh, WallClock, next_recorded_at
 from warehouse.landing import Landing
 from warehouse.publishing.shelf import ReleaseShelf
@@ -71,17 +71,13 @@ def build_resources(settings: Settings) -> dict[str, Any]:
             settings.dhis2, context.resources.ground.urls or {}, settings.credential, is_practice=settings.practice
         )
 
-    @dg.resource(required_resource_keys={"ground"}, description="Where labour bulletins and registers arrive.")
-    def labour_inbox(_: dg.InitResourceContext) -> Inbox:
-        return Inbox(
-            settings.inbox(settings.labour), settings.labour.urls, settings.credential(settings.labour.credential_env)
-        )
+    def inbox_resource(source: FileSource, description: str) -> dg.ResourceDefinition:
+        # The ground fills the practice inboxes, so it comes first.
+        @dg.resource(required_resource_keys={"ground"}, description=description)
+        def inbox(_: dg.InitResourceContext) -> Inbox:
+            return Inbox(settings.inbox(source), source.urls, settings.credential(source.credential_env))
 
-    @dg.resource(required_resource_keys={"ground"}, description="Where survey extracts arrive.")
-    def survey_inbox(_: dg.InitResourceContext) -> Inbox:
-        return Inbox(
-            settings.inbox(settings.survey), settings.survey.urls, settings.credential(settings.survey.credential_env)
-        )
+        return inbox
 
     @dg.resource(description="The folder of releases.")
     def shelf(_: dg.InitResourceContext) -> ReleaseShelf:
@@ -95,8 +91,9 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "refresh": refresh,
         "pseudonymiser": pseudonymiser,
         "dhis2_servers": dhis2_servers,
-        "labour_inbox": labour_inbox,
-        "survey_inbox": survey_inbox,
+        "labour_inbox": inbox_resource(settings.labour, "Where labour bulletins and registers arrive."),
+        "survey_inbox": inbox_resource(settings.survey, "Where survey extracts arrive."),
+        "programme_inbox": inbox_resource(settings.programme, "Where programme registers arrive."),
         "shelf": shelf,
     }
 

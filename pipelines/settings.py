@@ -72,6 +72,7 @@ class Settings(BaseModel):
     pseudonym: Pseudonym = Pseudonym()
     labour: FileSource = FileSource(inbox="inbox/labour")
     survey: FileSource = FileSource(inbox="inbox/survey")
+    programme: FileSource = FileSource(inbox="inbox/programme")
     dhis2: tuple[dict[str, Any], ...] = ()
     file: Path = Field(default=PRACTICE_SETTINGS, exclude=True)
 

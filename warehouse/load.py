@@ -48,6 +48,14 @@ class StagingCounts:
     quarantined: int = 0
     duplicates: int = 0
 
+    def __add__(self, other: "StagingCounts") -> "StagingCounts":
+        return StagingCounts(
+            self.received + other.received,
+            self.staged + other.staged,
+            self.quarantined + other.quarantined,
+            self.duplicates + other.duplicates,
+        )
+
 
 @dataclass
 class LoadReport:
@@ -106,7 +114,7 @@ class LoadTransaction:
         self.connection.execute(f"delete from {table.name} where {where}", dict(scope) or None)
         self._insert(table, kept)
         counts = StagingCounts(frame.height, kept.height, rejected.height, sound.height - kept.height)
-        self.report.staging[table_name] = counts
+        self.report.staging[table_name] = self.report.staging.get(table_name, StagingCounts()) + counts
         return counts
 
     def _insert(self, table: Table, frame: pl.DataFrame) -> None:
@@ -199,9 +207,8 @@ class LoadTransaction:
         self._quarantine(table, records)
         self.connection.execute(f"delete from {table.name} where rowid in (select row_number from condemned)")
         self.connection.execute("drop table temp.condemned")
-        before = self.report.staging.get(table.name, StagingCounts())
-        self.report.staging[table.name] = StagingCounts(
-            before.received, before.staged - len(rows), before.quarantined + len(rows), before.duplicates
+        self.report.staging[table.name] = self.report.staging.get(table.name, StagingCounts()) + StagingCounts(
+            staged=-len(rows), quarantined=len(rows)
         )
 
     def load_history(self, table_name: str, *, mode: LoadMode, scope: Mapping[str, str] | None = None) -> LoadCounts:

@@ -155,13 +155,19 @@ def test_every_public_class_and_function_says_what_is_true_afterwards():
     wrong = []
     for path in sources():
         for node in tree(path).body:
-            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_") and not ast.get_docstring(node):
+            if (
+                isinstance(node, ast.ClassDef | ast.FunctionDef)
+                and not node.name.startswith("_")
+                and not ast.get_docstring(node)
+            ):
                 wrong.append(f"{relative(path)}:{node.lineno} {node.name}")
     assert wrong == []
 
 
 def test_no_module_is_called_by_what_it_is_not():
-    wrong = [relative(path) for path in sources() if path.stem in ("utils", "util", "helpers", "helper", "common", "misc")]
+    wrong = [
+        relative(path) for path in sources() if path.stem in ("utils", "util", "helpers", "helper", "common", "misc")
+    ]
     assert wrong == []
 
 

@@ -1,0 +1,206 @@
+"""The load transaction on a small catalogue: quarantine with reasons, nothing lost, nothing written when nothing changed."""
+
+import hashlib
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from warehouse.catalogue.table_catalogue import Column, Table, tables
+from warehouse.landing import Landing
+from warehouse.load import CriticalRuleFailed, transaction
+from warehouse.quality import RuleOutcome
+from warehouse.store import StoreError, StoreLocked, Warehouse
+
+WEEK1 = datetime(2026, 7, 5, 22, tzinfo=UTC)
+WEEK2 = datetime(2026, 7, 12, 22, tzinfo=UTC)
+
+
+def columns():
+    return (
+        Column(name="thing_code", type="varchar", nullable=False, description="which thing it is"),
+        Column(name="size", type="integer", description="how large it is"),
+    )
+
+
+STAGING = Table(
+    name="staging.thing", row="one thing as received", description="A table made for tests of loading.", group="dhis2",
+    owner="team:test", key=("thing_code",), column=columns(),
+)  # fmt: skip
+CORE = Table(
+    name="core.thing", row="one thing of the test world", description="A table made for tests of loading.", group="dhis2",
+    owner="team:test", key=("thing_code",), history=True, column=columns(),
+)  # fmt: skip
+
+
+class Scales:
+    """Weighs as told: outcomes by table."""
+
+    def __init__(self, **by_table):
+        self.by_table = by_table
+
+    def weigh(self, connection, table, context):
+        return self.by_table.get(table.table_name + "_" + table.schema_name, [])
+
+    def checks_for(self, table):
+        return []
+
+
+def outcome(passed=False, level="row", severity="critical", sql=None, raised=None):
+    return RuleOutcome(
+        "thing.small", "staging.thing", level, severity, passed, 0 if passed else 1, 2, "Things are small.", sql, raised
+    )
+
+
+@pytest.fixture
+def warehouse(tmp_path):
+    operations = {name: table for name, table in tables().items() if table.schema_name in ("ops", "quarantine")}
+    return Warehouse(tmp_path / "w.duckdb", {**operations, STAGING.name: STAGING, CORE.name: CORE})
+
+
+@pytest.fixture(autouse=True)
+def model(monkeypatch, tmp_path):
+    folder = tmp_path / "models" / "core"
+    folder.mkdir(parents=True)
+    (folder / "thing.sql").write_text("select thing_code, size, receipt_id from staging.thing")
+    monkeypatch.setattr("warehouse.load.MODELS", tmp_path / "models")
+
+
+def frame(rows, rejections=None):
+    return pl.DataFrame(
+        {
+            "thing_code": [row[0] for row in rows],
+            "size": [row[1] for row in rows],
+            "receipt_id": ["r1"] * len(rows),
+            "pointer": [f"row {number}" for number in range(len(rows))],
+            "rejections": rejections or [[]] * len(rows),
+        },
+        schema_overrides={"rejections": pl.List(pl.String), "size": pl.Int64, "thing_code": pl.String},
+    )
+
+
+def load(warehouse, at, rows, rejections=None, scales=None):
+    with transaction(warehouse, "test", at) as tx:
+        tx.stage("staging.thing", frame(rows, rejections), {})
+        tx.weigh("staging.thing", scales or Scales())
+        tx.load_history("core.thing", mode="snapshot")
+    return tx.report
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_received_is_staged_plus_quarantined_plus_duplicates(warehouse):
+    report = load(warehouse, WEEK1, [("a", 1), ("b", 2), ("b", 2), ("c", None)], [[], [], [], ["size: empty"]])
+    counts = report.staging["staging.thing"]
+    assert (counts.received, counts.staged, counts.quarantined, counts.duplicates) == (4, 2, 1, 1)
+    held = warehouse.read(
+        "select table_name, source_code, pointer, reasons, record, status_code from quarantine.record"
+    )
+    assert held.rows() == [
+        ("staging.thing", "test", "row 3", ["size: empty"], '{"size": null, "thing_code": "c"}', "held")
+    ]
+    assert warehouse.read(
+        "select received, staged, quarantined, duplicates from ops.load where staged is not null"
+    ).rows() == [(4, 2, 1, 1)]
+
+
+def test_the_same_batch_again_leaves_the_file_byte_for_byte(warehouse):
+    batch = [("a", 1), ("b", 2), ("c", None)], [[], [], ["size: empty"]]
+    load(warehouse, WEEK1, *batch)
+    before = digest(warehouse.path)
+    report = load(warehouse, WEEK2, *batch)
+    assert not report.committed
+    assert digest(warehouse.path) == before
+
+
+def test_rows_of_a_critical_row_rule_go_to_quarantine_and_the_rest_is_loaded(warehouse):
+    scales = Scales(thing_staging=[outcome(sql="select rowid from staging.thing where size > 9")])
+    report = load(warehouse, WEEK1, [("a", 1), ("big", 10)], scales=scales)
+    assert report.staging["staging.thing"].quarantined == 1
+    assert warehouse.read("select thing_code from core.thing_current")["thing_code"].to_list() == ["a"]
+    assert warehouse.read("select reasons from quarantine.record")["reasons"].to_list() == [
+        ["thing.small: Things are small."]
+    ]
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [outcome(level="table"), outcome(raised="no such column"), outcome(sql=None)],
+    ids=["table", "raised", "no rows named"],
+)
+def test_other_critical_failures_roll_back_and_keep_the_last_good_data(warehouse, failed):
+    load(warehouse, WEEK1, [("a", 1)])
+    before = digest(warehouse.path)
+    with pytest.raises(CriticalRuleFailed, match=r"thing\.small .*rolled back"):
+        load(warehouse, WEEK2, [("a", 2)], scales=Scales(thing_staging=[failed]))
+    assert digest(warehouse.path) == before
+    assert warehouse.read("select size from core.thing_current")["size"].to_list() == [1]
+
+
+def test_a_warning_lets_the_rows_pass_and_is_recorded(warehouse):
+    scales = Scales(thing_staging=[outcome(severity="warning", sql="select rowid from staging.thing")])
+    load(warehouse, WEEK1, [("a", 1)], scales=scales)
+    assert warehouse.read("select is_passed, severity_code from ops.check_result").rows() == [(False, "warning")]
+
+
+def test_receipts_and_watermarks_commit_with_the_rows_or_not_at_all(warehouse, tmp_path):
+    pull = Landing(tmp_path / "landing").pull("test", "tracker", WEEK1, is_practice=True)
+    pull.write("page", b"{}")
+    receipt = pull.finish("json", "http://server", {"since": None}, 1, watermark="2026-07-05T22:00")
+    with pytest.raises(RuntimeError, match="power cut"), transaction(warehouse, "test", WEEK1) as tx:
+        tx.stage("staging.thing", frame([("a", 1)]), {})
+        tx.load_history("core.thing", mode="snapshot")
+        tx.register([receipt])
+        raise RuntimeError("power cut")
+    assert warehouse.read("select * from ops.receipt union all by name select * from ops.watermark").height == 0
+    with transaction(warehouse, "test", WEEK1) as tx:
+        tx.stage("staging.thing", frame([("a", 1)]), {})
+        tx.load_history("core.thing", mode="snapshot")
+        tx.register([receipt])
+    assert warehouse.read("select receipt_id from ops.receipt")["receipt_id"].to_list() == [receipt.receipt_id]
+    assert warehouse.read("select watermark from ops.watermark")["watermark"].to_list() == ["2026-07-05T22:00"]
+
+
+def test_a_missing_store_and_a_file_that_is_none_say_what_to_do(tmp_path):
+    with pytest.raises(StoreError, match="mhwg refresh"), Warehouse(tmp_path / "none.duckdb").connect(read_only=True):
+        pass
+    broken = tmp_path / "broken.duckdb"
+    broken.write_bytes(b"this is no database" * 500)
+    with pytest.raises(StoreError, match="Restore a backup"), Warehouse(broken).connect(read_only=True):
+        pass
+
+
+def test_a_second_writer_is_told_who_is_in_the_way(warehouse, tmp_path):
+    import subprocess
+    import sys
+
+    load(warehouse, WEEK1, [("a", 1)])
+    code = (
+        f"import duckdb, sys; c = duckdb.connect({str(warehouse.path)!r}); print('open', flush=True); sys.stdin.read()"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert child.stdout.readline().strip() == b"open"
+        with pytest.raises(StoreLocked, match="in use by another process"), warehouse.connect():
+            pass
+    finally:
+        child.stdin.close()
+        child.wait(timeout=30)
+
+
+def test_a_new_column_is_added_and_a_changed_type_is_refused(warehouse):
+    load(warehouse, WEEK1, [("a", 1)])
+    more = CORE.model_copy(
+        update={"own_columns": (*CORE.own_columns, Column(name="note", type="varchar", description="a later column"))}
+    )
+    grown = Warehouse(warehouse.path, {**warehouse.entries, CORE.name: more})
+    with grown.connect() as connection:
+        assert connection.execute("select thing_code, note from core.thing_current").fetchall() == [("a", None)]
+    other = CORE.model_copy(
+        update={"own_columns": (CORE.own_columns[0], Column(name="size", type="varchar", description="now a text"))}
+    )
+    changed = Warehouse(warehouse.path, {**warehouse.entries, CORE.name: other})
+    with pytest.raises(StoreError, match=r"core\.thing\.size is integer in the store"), changed.connect():
+        pass
