@@ -7,7 +7,7 @@ the release's observation frame. Does not belong here: choosing cells (`tables`)
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 import polars as pl
@@ -163,13 +163,18 @@ class ReleaseCatalogue:
 
 @dataclass(frozen=True)
 class ReleaseContext:
-    """When and from what a release is made. `recorded_at` (UTC) is the only instant that any output shows."""
+    """When and from what a release is made. `recorded_at` is the only instant that any output shows; it is kept in UTC without
+    zone, as DuckDB and Parquet write it, whatever zone it comes with."""
 
     recorded_at: datetime
     code_version: str
     receipts: tuple[Receipt, ...] = ()
     licence: str = "The publishers' terms apply to each source; the compilation is free to use with attribution."
     licence_vi: str = "Mỗi nguồn áp dụng điều khoản của đơn vị công bố; bản tổng hợp được sử dụng tự do, có ghi nguồn."
+
+    def __post_init__(self) -> None:
+        if self.recorded_at.tzinfo is not None:
+            object.__setattr__(self, "recorded_at", self.recorded_at.astimezone(UTC).replace(tzinfo=None))
 
     @property
     def release_id(self) -> str:

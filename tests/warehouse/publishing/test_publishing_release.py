@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from datetime import timedelta
+from datetime import UTC, timedelta, timezone
 from pathlib import Path
 
 import duckdb
@@ -356,6 +356,13 @@ def test_a_withdrawn_release_leaves_a_tombstone(make_release, world, context):
     third = make_release(world)
     assert third.is_new
     assert [p.name for p in releases_on(shelf)] == [first.release_id, second.release_id, third.release_id]
+
+
+def test_an_instant_with_a_zone_is_the_same_instant(tmp_path, protect_rows, catalogue, context, world):
+    local = context.recorded_at.replace(tzinfo=UTC).astimezone(timezone(timedelta(hours=7)))
+    zoned = dataclasses.replace(context, recorded_at=local)
+    assert zoned == context
+    assert build_release(protect_rows(world), catalogue, zoned, tmp_path / "shelf").release_id == "20261122T220000Z"
 
 
 def test_a_release_is_never_overwritten(tmp_path, protect_rows, catalogue, context, world):
