@@ -167,8 +167,9 @@ class _Run:
         parts: dict[str, list[dict[str, Any]]] = {"org_units": units}
         if self.mapping.data_sets:
             parts["data_sets"] = metadata.data_sets(self.client, self.mapping)
-            parts["data_elements"] = metadata.data_elements(self.client, self.mapping)
-            self._note_missing_elements(parts["data_elements"])
+        parts["data_elements"] = metadata.data_elements(self.client, self.mapping)
+        self._note_missing_elements(parts["data_elements"])
+        parts |= metadata.definitions(self.client, self.mapping, parts["data_elements"])
         for name, rows in parts.items():
             pull.write(f"{name}.json", _json_bytes(rows))
             self.counts[name] = len(rows)

@@ -231,7 +231,45 @@ def data_sets(client: Dhis2Client, mapping: InstanceMapping) -> list[dict[str, A
 
 
 def data_elements(client: Dhis2Client, mapping: InstanceMapping) -> list[dict[str, Any]]:
-    """The mapped data elements of data sets: value type, aggregation, and whether a zero is stored."""
-    return metadata_by_id(
-        client, "dataElements", mapping.element_concepts(), "id,code,name,valueType,aggregationType,zeroIsSignificant"
-    )
+    """The mapped data elements of data sets and referral: value type, aggregation, and whether a zero is stored."""
+    wanted = [*mapping.element_concepts(), *(mapping.referral.elements if mapping.referral else ())]
+    fields = "id,code,name,valueType,aggregationType,zeroIsSignificant,optionSet[id]"
+    return metadata_by_id(client, "dataElements", wanted, fields)
+
+
+def definitions(
+    client: Dhis2Client, mapping: InstanceMapping, elements: Sequence[dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """The other objects that give the mapped data their meaning, by kind: combos, program, stages, attributes, option sets,
+    and the indicators and validation rules whose expressions name a mapped element. `elements` are the data elements found."""
+    found = {
+        "categoryOptionCombos": metadata_by_id(client, "categoryOptionCombos", mapping.category_codes(), "id,code,name")
+    }
+    holders = list(elements)
+    if (referral := mapping.referral) is not None:
+        attributes = metadata_by_id(
+            client, "trackedEntityAttributes", referral.attributes, "id,code,name,valueType,optionSet[id]"
+        )
+        found["programs"] = metadata_by_id(client, "programs", [referral.program], "id,code,name,programType")
+        found["programStages"] = metadata_by_id(client, "programStages", referral.stages, "id,code,name,program[id]")
+        found["trackedEntityAttributes"] = attributes
+        holders += attributes
+    sets = [item["optionSet"]["id"] for item in holders if isinstance(item.get("optionSet"), dict)]
+    found["optionSets"] = metadata_by_id(client, "optionSets", sets, "id,code,name,options[id,code,name]")
+    if mapping.data_sets:
+        for kind, fields in (
+            ("indicators", "id,code,name,numerator,denominator,annualized,indicatorType[id,factor]"),
+            (
+                "validationRules",
+                "id,code,name,operator,importance,periodType,"
+                "leftSide[expression,missingValueStrategy],rightSide[expression,missingValueStrategy]",
+            ),
+        ):
+            found[kind] = [row for row in metadata_list(client, kind, fields) if _names_any(row, mapping)]
+    return found
+
+
+def _names_any(row: dict[str, Any], mapping: InstanceMapping) -> bool:
+    """True when an expression of the row names a mapped data element."""
+    text = str({key: value for key, value in row.items() if key not in ("id", "code", "name")})
+    return any(uid in text for uid in mapping.element_concepts())

@@ -73,6 +73,11 @@ REFERRAL_LISTING: Final[dict[str, Any]] = {
     "instance_code": pl.String, "enrollment_uid": pl.String, "tracked_entity_uid": pl.String, "is_practice": pl.Boolean,
 }  # fmt: skip
 
+METADATA_OBJECT: Final[dict[str, Any]] = {
+    "instance_code": pl.String, "kind_code": pl.String, "object_uid": pl.String, "object_code": pl.String, "name": pl.String,
+    "value_type_code": pl.String, "parent_uid": pl.String, "detail": pl.String, "is_practice": pl.Boolean,
+}  # fmt: skip
+
 LISTING_MARK: Final = "_LISTING"
 """Row of staging.referral_listing that says a complete listing was made, so that an empty one is told from none."""
 
@@ -106,11 +111,13 @@ def stage_frames(receipts: Sequence[Receipt], landing: Landing, mapping: Instanc
     scope = {"instance_code": mapping.code}
     counts: dict[str, int] = {}
     frames: Frames = {"staging.org_unit": _empty(ORG_UNIT), "staging.data_set_assignment": _empty(DATA_SET_ASSIGNMENT)}
-    loads = [TableLoad("core.org_unit", "snapshot", scope)]
+    frames["staging.metadata_object"] = _empty(METADATA_OBJECT)
+    loads = [TableLoad("core.org_unit", "snapshot", scope), TableLoad("core.metadata_object", "snapshot", scope)]
     documents: dict[str, Any] = {}
     if receipt := by_part.get("metadata"):
         documents = {path.name: json.loads(path.read_bytes()) for path in landing.files(receipt)}
         frames["staging.org_unit"] = org_unit_frame(documents.get("org_units.json", []), receipt, mapping)
+        frames["staging.metadata_object"] = metadata_object_frame(documents, receipt, mapping)
         frames["staging.data_set_assignment"] = assignment_frame(
             documents.get("data_sets.json", []), documents.get("org_units.json", []), receipt, mapping
         )
@@ -232,6 +239,58 @@ def assignment_frame(
         if unit["id"] in known
     ]
     return _frame(rows, DATA_SET_ASSIGNMENT)
+
+
+_KIND_OF_DOCUMENT: Final = {
+    "data_sets.json": "dataSets",
+    "data_elements.json": "dataElements",
+    "categoryOptionCombos.json": "categoryOptionCombos",
+    "programs.json": "programs",
+    "programStages.json": "programStages",
+    "trackedEntityAttributes.json": "trackedEntityAttributes",
+    "optionSets.json": "optionSets",
+    "indicators.json": "indicators",
+    "validationRules.json": "validationRules",
+}
+
+
+def metadata_object_frame(documents: Mapping[str, Any], receipt: Receipt, mapping: InstanceMapping) -> pl.DataFrame:
+    """staging.metadata_object: the server's definitions that the mapped data rest on; an option is an object below its set."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for document, kind in _KIND_OF_DOCUMENT.items():
+        for number, item in enumerate(documents.get(document, []), start=1):
+            pointer = f"{document}#{number}/{item['id']}"
+            # Assigned org units have a table of their own, options rows of their own.
+            facts = {key: value for key, value in item.items() if key not in ("organisationUnits", "options")}
+            parent = next(
+                (item[key]["id"] for key in ("program", "optionSet") if isinstance(item.get(key), dict)), None
+            )
+            rows[kind, item["id"]] = _metadata_object(kind, facts, parent, pointer, receipt, mapping)
+            for option in item.get("options") or []:
+                rows["options", option["id"]] = _metadata_object(
+                    "options", option, item["id"], pointer, receipt, mapping
+                )
+    return _frame(rows.values(), METADATA_OBJECT)
+
+
+def _metadata_object(
+    kind: str, facts: Mapping[str, Any], parent: str | None, pointer: str, receipt: Receipt, mapping: InstanceMapping
+) -> dict[str, Any]:
+    detail = {key: value for key, value in facts.items() if key not in ("id", "code", "name", "valueType")}
+    return {
+        "instance_code": mapping.code,
+        "kind_code": kind,
+        "object_uid": facts["id"],
+        "object_code": facts.get("code"),
+        "name": facts.get("name"),
+        "value_type_code": facts.get("valueType"),
+        "parent_uid": parent,
+        "detail": json.dumps(detail, ensure_ascii=False, sort_keys=True) if detail else None,
+        "is_practice": mapping.is_practice,
+        "receipt_id": receipt.receipt_id,
+        "pointer": pointer,
+        "rejections": [],
+    }
 
 
 @lru_cache(maxsize=16384)

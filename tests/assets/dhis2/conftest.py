@@ -23,6 +23,10 @@ from warehouse.landing import Landing, Pull
 
 TOKEN = "d2pat_0123456789abcdefSECRET"
 ROOT, PARTNER = "RootVnm0001", "RootKhm0001"
+DEFINITIONS = (
+    "categoryOptionCombos", "programs", "programStages", "trackedEntityAttributes", "optionSets", "indicators",
+    "validationRules",
+)  # fmt: skip
 
 
 def json_response(body: Any, status: int = 200, **headers: str) -> Response:
@@ -207,6 +211,8 @@ def serve_metadata(httpserver: HTTPServer, info: dict[str, Any]) -> Callable[...
             {"dataElements": [{"id": "ElemNumber1", "valueType": "INTEGER"}]}
         )
         httpserver.expect_request("/api/completeDataSetRegistrations").respond_with_json({})
+        for kind in DEFINITIONS:
+            httpserver.expect_request(f"/api/{kind}").respond_with_json({kind: []})
 
     return serve
 
@@ -252,6 +258,7 @@ class StubWorld:
         self.entities: dict[str, dict[str, Any]] = {}
         self.values: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.hidden: set[str] = set()
+        self.definitions: dict[str, list[dict[str, Any]]] = {}
         self.requests: list[tuple[str, list[tuple[str, str]]]] = []
         self.before_answer: Callable[[str, dict[str, str]], None] = lambda path, query: None
         self.count = 0
@@ -356,6 +363,8 @@ class StubWorld:
             return {path: [{"id": "ElemNumber1", "valueType": "INTEGER"}]}
         if path == "completeDataSetRegistrations":
             return {}
+        if path in DEFINITIONS:
+            return {path: self.definitions.get(path, [])}
         if path == "tracker/trackedEntities":
             return self.tracked_entities(query)
         raise AssertionError(f"unexpected request to {path}")

@@ -32,10 +32,11 @@ CORE = (
     "core.data_set_registration",
     "core.data_value",
     "core.referral_record",
+    "core.metadata_object",
 )
 STAGING = (
     "staging.org_unit", "staging.data_set_assignment", "staging.data_set_registration", "staging.data_value",
-    "staging.referral_record", "staging.tracked_entity", "staging.referral_listing",
+    "staging.referral_record", "staging.tracked_entity", "staging.referral_listing", "staging.metadata_object",
 )  # fmt: skip
 
 
@@ -333,3 +334,36 @@ def test_a_broken_pull_goes_on_where_it_stopped(
     at_once = Store(entries, next(folders), mapping)
     at_once.refresh(world)
     assert store.state() == at_once.state()
+
+
+def test_definitions_have_a_history(
+    stub_world: Any, entries: dict[str, Table], mapping_of: Callable[..., InstanceMapping], folders: Iterator[Path]
+) -> None:
+    """An option added, one taken away and a rule of somebody else's data: two pulls, two states, no rule."""
+    world = stub_world(42)
+    one, two, three = ({"id": f"OptionNr00{n}", "code": f"O{n}", "name": f"Option {n}"} for n in (1, 2, 3))
+    world.definitions = {
+        "trackedEntityAttributes": [
+            {"id": "AttrSex0001", "name": "Sex", "valueType": "TEXT", "optionSet": {"id": "OptSetSex01"}}
+        ],
+        "optionSets": [{"id": "OptSetSex01", "name": "Sex", "options": [one, two]}],
+        "indicators": [
+            {"id": "Indicator01", "name": "Ours", "numerator": "#{ElemNumber1}", "denominator": "1"},
+            {"id": "Indicator02", "name": "Theirs", "numerator": "#{ElemOther01}", "denominator": "1"},
+        ],
+    }
+    store = Store(entries, next(folders), mapping_of(data_from=datetime(2026, 1, 1).date()))
+    store.refresh(world)
+    world.definitions["optionSets"][0]["options"] = [one, three]
+    world.definitions["indicators"][0]["denominator"] = "#{ElemNumber1}"
+    world.tick(days=7)
+    store.refresh(world)
+    query = """select kind_code, object_uid, parent_uid, recorded_to < timestamp '9999-12-31' as is_closed
+        from core.metadata_object where kind_code in ('options', 'indicators') order by all"""
+    assert store.connection.execute(query).fetchall() == [
+        ("indicators", "Indicator01", None, False),
+        ("indicators", "Indicator01", None, True),
+        ("options", "OptionNr001", "OptSetSex01", False),
+        ("options", "OptionNr002", "OptSetSex01", True),
+        ("options", "OptionNr003", "OptSetSex01", False),
+    ]
