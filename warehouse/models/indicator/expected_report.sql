@@ -43,7 +43,7 @@ received as (
 select
     concat_ws(':', assignment.instance_code, assignment.data_set_uid, assignment.org_unit_uid, period.period_start_on)
         as event_code,
-    coalesce(unit.province_area_code, unit.country_code) as area_code,
+    coalesce(nullif(unit.province_area_code, '_U'), unit.country_code) as area_code,
     null::varchar as period_type_code,
     period.period_start_on,
     period.period_end_on,

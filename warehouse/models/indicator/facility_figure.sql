@@ -2,7 +2,7 @@
 select
     concat_ws(':', value.instance_code, value.data_element_uid, value.period_code, value.org_unit_uid,
         value.category_option_combo_uid, value.attribute_option_combo_uid) as event_code,
-    coalesce(unit.province_area_code, unit.country_code) as area_code,
+    coalesce(nullif(unit.province_area_code, '_U'), unit.country_code) as area_code,
     null::varchar as period_type_code,
     value.period_start_on,
     value.period_end_on,

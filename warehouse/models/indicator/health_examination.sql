@@ -1,7 +1,8 @@
 -- One candidate examined, on the day of the examination; the category is the result.
 select
     contract_token as event_code,
-    coalesce(origin_area_code, 'VNM') as area_code,
+    -- A worker of unknown province still counts for the country.
+    case when origin_area_code like 'VN__-%' then origin_area_code else 'VNM' end as area_code,
     null::varchar as period_type_code,
     examined_on as period_start_on,
     examined_on as period_end_on,

@@ -1,7 +1,8 @@
 -- One contract worker who left, on the day of departure, in the province of origin.
 select
     contract_token as event_code,
-    coalesce(origin_area_code, 'VNM') as area_code,
+    -- A worker of unknown province still counts for the country.
+    case when origin_area_code like 'VN__-%' then origin_area_code else 'VNM' end as area_code,
     null::varchar as period_type_code,
     departed_on as period_start_on,
     departed_on as period_end_on,

@@ -1,7 +1,8 @@
 -- One contract worker who came back, or died abroad, on that day; the category is the reason.
 select
     contract_token as event_code,
-    coalesce(origin_area_code, 'VNM') as area_code,
+    -- A worker of unknown province still counts for the country.
+    case when origin_area_code like 'VN__-%' then origin_area_code else 'VNM' end as area_code,
     null::varchar as period_type_code,
     returned_on as period_start_on,
     returned_on as period_end_on,

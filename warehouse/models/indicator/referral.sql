@@ -2,7 +2,8 @@
 -- sending and the receiving country. Arrivals without a sending record are not initiated referrals; duplicates count once.
 select
     referral_code as event_code,
-    coalesce(from_area_code, from_country_code) as area_code,
+    -- A referral from an unknown province still counts for the country.
+    coalesce(nullif(from_area_code, '_U'), from_country_code) as area_code,
     null::varchar as period_type_code,
     referred_on as period_start_on,
     referred_on as period_end_on,

@@ -1,7 +1,8 @@
 -- One referral with the days from initiation to arrival; for a patient who has not arrived, the days waited so far (still open).
 select
     referral_code as event_code,
-    coalesce(from_area_code, from_country_code) as area_code,
+    -- A referral from an unknown province still counts for the country.
+    coalesce(nullif(from_area_code, '_U'), from_country_code) as area_code,
     null::varchar as period_type_code,
     referred_on as period_start_on,
     referred_on as period_end_on,
