@@ -170,12 +170,12 @@ def decode(data: bytes) -> Decoded:
         (b"\xfe\xff", "utf-16", "utf-16"),
     ):
         if data.startswith(bom):
-            inner = repair_fonts(data.decode(codec))
+            inner = repair_fonts(_decoded(data, codec))
             return Decoded(inner.text, name, (f"byte order mark of {codec}", *inner.evidence))
     zeros_even, zeros_odd = data[0:400:2].count(0), data[1:400:2].count(0)
     if zeros_even + zeros_odd > 10:
         codec = "utf-16-le" if zeros_odd > zeros_even else "utf-16-be"
-        inner = repair_fonts(data.decode(codec))
+        inner = repair_fonts(_decoded(data, codec))
         return Decoded(inner.text, "utf-16", (f"every other byte is zero: {codec} without byte order mark",))
     try:
         text = data.decode("utf-8")
@@ -183,6 +183,14 @@ def decode(data: bytes) -> Decoded:
         return _decode_single_byte(data)
     inner = repair_fonts(text)
     return Decoded(inner.text, inner.encoding, ("valid UTF-8", *inner.evidence))
+
+
+def _decoded(data: bytes, codec: str) -> str:
+    """Text in the codec that its mark announces. Raises EncodingDoubt when the bytes break the promise."""
+    try:
+        return data.decode(codec)
+    except UnicodeDecodeError as fault:
+        raise EncodingDoubt(f"looks like {codec}, but byte {fault.start} does not fit", candidates=(codec,)) from fault
 
 
 def _decode_single_byte(data: bytes) -> Decoded:

@@ -134,6 +134,9 @@ def read_figure_form(data: bytes, name: str) -> ReadResult:
         )
         return ReadResult(name, "figure-form", "utf-8", None, faults=tuple(faults))
 
+    if not isinstance(raw["figure"], list) or not all(isinstance(entry, dict) for entry in raw["figure"]):
+        fault("figure", "figure that is no table", "[[figure]]", "Write each figure under its own [[figure]].")
+        return ReadResult(name, "figure-form", "utf-8", None, faults=tuple(faults))
     figures: list[Figure] = []
     ends: list[date] = []
     for number, entry in enumerate(raw["figure"], 1):
@@ -145,7 +148,7 @@ def read_figure_form(data: bytes, name: str) -> ReadResult:
         values = {"destination": "_T", "sex": "_T", "precision": "exact", "resolution": 1.0, "confidence": "confirmed"}
         values |= {"printed": ""} | entry
         for key, allowed in _ALLOWED.items():
-            if values.get(key) not in allowed:
+            if not isinstance(values.get(key), str) or values[key] not in allowed:
                 reasons.append(
                     fault(place, f"{key} = {values.get(key)!r}", f"one of {', '.join(sorted(allowed))}", "Correct it.")
                 )
@@ -178,7 +181,7 @@ def read_figure_form(data: bytes, name: str) -> ReadResult:
                 sex_code=str(values["sex"]),
                 value=float(str(values["value"])) if not reasons else None,
                 precision_code=str(values["precision"]),
-                resolution=float(str(values["resolution"])),
+                resolution=_positive(values["resolution"]),
                 finality_code=finality(str(values.get("window")), str(values["precision"]), str(values["confidence"])),
                 confidence_code=str(values["confidence"]),
                 destination_label=str(values["destination"]),
@@ -204,6 +207,11 @@ def read_figure_form(data: bytes, name: str) -> ReadResult:
         is_practice=bool(raw.get("is_practice", False)),
     )
     return ReadResult(name, "figure-form", "utf-8", document, tuple(figures), faults=tuple(faults))
+
+
+def _positive(value: object) -> float:
+    """A resolution; 1 where the form gives no positive number, which is what an exact count has."""
+    return float(value) if isinstance(value, int | float) and value > 0 else 1.0
 
 
 def rejected(figure: Figure, *reasons: str) -> Figure:

@@ -8,6 +8,7 @@ separator in it groups thousands. Only a percentage column needs evidence, and w
 readings.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -101,6 +102,8 @@ def _trailing_zero_resolution(value: float, precision: Precision) -> float:
 def _count(content: str | float | None) -> tuple[Number, str]:
     """One count and the separator it was grouped with ("" for none)."""
     if isinstance(content, int | float):
+        if not math.isfinite(content):
+            return Number("fault", fault="not a number"), ""
         if content == int(content):
             return Number("value", float(content)), ""
         grouped = content * 1000
@@ -222,6 +225,8 @@ def read_percents(
 
 def _percent(cell: str | float | None, is_fraction: bool, separators: Separators) -> Number:
     if isinstance(cell, int | float):
+        if not math.isfinite(cell):
+            return Number("fault", fault="not a number")
         value = float(cell) * (100 if is_fraction else 1)
         value = round(value, 9)
         decimals = len(f"{value:.6f}".rstrip("0").partition(".")[2])

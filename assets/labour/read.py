@@ -87,6 +87,11 @@ def read_file(source: Path | bytes, name: str | None = None) -> ReadResult:
             else f
             for f in faults
         ]
+    if not layout_names and not faults:
+        faults.append(
+            Fault("empty", "error", name, "", "", "no cell with content", "a table",
+                  "Ask for the file again; perhaps it was saved before it was filled.")
+        )  # fmt: skip
     figures = _across_sheets(figures, faults, name)
     document = max(documents, key=lambda found: found.published_on) if documents else None
     return ReadResult(

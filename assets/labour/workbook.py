@@ -10,8 +10,11 @@ says which rows are hidden and which cells are merged: 12.430 as text is 12 430 
 
 import csv
 import io
+import math
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -65,7 +68,7 @@ class Cell:
         """The content as trimmed text; numbers without a trailing .0."""
         if self.content is None:
             return ""
-        if isinstance(self.content, float) and self.content == int(self.content):
+        if isinstance(self.content, float) and math.isfinite(self.content) and self.content == int(self.content):
             return str(int(self.content))
         return str(self.content).replace("\u00a0", " ").strip()
 
@@ -188,6 +191,13 @@ _BUILTIN_DATES = set(range(14, 23)) | set(range(45, 48))
 _BUILTIN_PERCENTS = {9, 10}
 
 
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, ElementTree.ParseError, KeyError, IndexError, ValueError, OverflowError, EOFError,
+    RuntimeError, NotImplementedError, struct.error,
+)  # fmt: skip
+"""What a cut or altered archive raises, depending on where it is broken; RuntimeError is a password."""
+
+
 def _open_zip(data: bytes, name: str) -> Workbook:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
@@ -196,7 +206,7 @@ def _open_zip(data: bytes, name: str) -> Workbook:
             return _open_xlsx(archive, name)
         if "content.xml" in names:
             return _open_ods(archive, name)
-    except (zipfile.BadZipFile, ElementTree.ParseError, KeyError, ValueError) as fault:
+    except _DAMAGE as fault:
         raise UnreadableFile(
             f"{name}: a damaged workbook", file=name, found=f"zip archive: {fault}", advice="Ask for the file again."
         ) from fault
@@ -206,8 +216,21 @@ def _open_zip(data: bytes, name: str) -> Workbook:
     )
 
 
+# "Strict" workbooks name the same elements under other addresses.
+_STRICT = (
+    (b"http://purl.oclc.org/ooxml/spreadsheetml/main", b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"),
+    (
+        b"http://purl.oclc.org/ooxml/officeDocument/relationships",
+        b"http://schemas.openxmlformats.org/officeDocument/2006/relationships",
+    ),
+)
+
+
 def _xml(archive: zipfile.ZipFile, path: str) -> ElementTree.Element:
-    return ElementTree.fromstring(archive.read(path))
+    data = archive.read(path)
+    for strict, usual in _STRICT:
+        data = data.replace(strict, usual)
+    return ElementTree.fromstring(data)
 
 
 def _shared_strings(archive: zipfile.ZipFile) -> list[str]:
@@ -442,15 +465,23 @@ def _open_older(data: bytes, name: str) -> Workbook:
 
 def _open_text(data: bytes, name: str) -> Workbook:
     decoded = decode(data)
-    text = decoded.text
+    text = decoded.text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     head = text.lstrip()[:2000].lower()
     if head.startswith(("<html", "<!doctype html", "<table", "<meta", "<?xml")) and "<t" in text.lower():
         return Workbook(name, "html", _html_sheets(text), decoded.encoding, decoded.evidence)
-    delimiter = _delimiter(text)
     sheet = Sheet("")
-    for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter), 1):
-        for column, content in enumerate(row, 1):
-            sheet.put(Cell(number, column, content.strip()))
+    try:
+        delimiter = _delimiter(text)
+        for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter), 1):
+            for column, content in enumerate(row, 1):
+                sheet.put(Cell(number, column, content.strip()))
+    except csv.Error as fault:
+        raise UnreadableFile(
+            f"{name}: no delimited text",
+            file=name,
+            found=f"text that is no table ({fault})",
+            advice="Ask for .xlsx or .csv.",
+        ) from fault
     kind = "tsv" if delimiter == "\t" else "csv"
     return Workbook(name, kind, [sheet], decoded.encoding, decoded.evidence)
 
@@ -466,6 +497,11 @@ def _delimiter(text: str) -> str:
         return (widths.count(common), common)
 
     return max("\t;,|", key=steadiness)
+
+
+def _span(text: str | None) -> int:
+    """A row or column span; 1 for what is no small number."""
+    return int(text) if text and text.isascii() and text.isdigit() and 0 < int(text) <= 1000 else 1
 
 
 class _TableParser(HTMLParser):
@@ -494,7 +530,7 @@ class _TableParser(HTMLParser):
             self._column += 1
             while (self._row, self._column) in self._taken:
                 self._column += 1
-            self._span = (int(values.get("rowspan") or 1), int(values.get("colspan") or 1))
+            self._span = (_span(values.get("rowspan")), _span(values.get("colspan")))
             self._text = []
         elif tag == "br" and self._text is not None:
             self._text.append(" ")
