@@ -6,6 +6,7 @@ from assets import core, indicators, release
 from assets.dhis2 import assets as dhis2
 from assets.labour import assets as labour
 from assets.programme import assets as programme
+from assets.quality import assets as quality
 from assets.reference import assets as reference
 from assets.survey import assets as survey
 from expectations.scales import GreatExpectationsScales
@@ -28,6 +29,7 @@ def defs() -> dg.Definitions:
             *survey.build(scales),
             *programme.build(scales),
             *core.build(scales),
+            *quality.build(scales),
             *indicators.build(scales),
             *release.build(scales),
         ],

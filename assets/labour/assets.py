@@ -8,12 +8,25 @@ from typing import Any
 
 import dagster as dg
 
-from assets.declare import check_specs, landing_key, load_results, load_specs, loaded_tables, selected
+from assets.declare import (
+    check_specs,
+    landing_key,
+    load_results,
+    load_specs,
+    loaded_tables,
+    selected,
+    table_key,
+    table_spec,
+)
 from assets.inbox import Inbox
 from assets.labour.fetch import landed_sha256, pull_inbox, pull_urls
+from assets.labour.findings import SOURCE as RECONCILIATION
+from assets.labour.findings import TABLE as FINDINGS
+from assets.labour.findings import current_findings
 from assets.labour.stage import batches
-from assets.loading import known_receipts, load_source
+from assets.loading import derive_table, known_receipts, load_source
 from methods.pseudonym import Pseudonymiser
+from warehouse.catalogue.table_catalogue import tables
 from warehouse.clock import Refresh
 from warehouse.landing import Landing
 from warehouse.quality import Scales
@@ -24,7 +37,8 @@ SOURCE = "labour"
 
 def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
     """The asset `landing/labour` and the tables of group labour in staging and core."""
-    loaded = loaded_tables(SOURCE)
+    loaded = loaded_tables(SOURCE, without=[FINDINGS])
+    findings = tables()[FINDINGS]
 
     @dg.asset(
         key=landing_key(SOURCE),
@@ -84,4 +98,19 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         counts = warehouse.row_counts(table.name for table in loaded)
         yield from selected(context, load_results(loaded, [report], counts, scales))
 
-    return [land_labour, load_labour]
+    @dg.multi_asset(
+        can_subset=True,
+        name="reconcile_labour",
+        specs=[table_spec(findings, [table_key("core.labour_figure"), table_key("core.labour_contract")])],
+        check_specs=check_specs([findings], scales),
+    )
+    def reconcile_labour(
+        context: dg.AssetExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        refresh: dg.ResourceParam[Refresh],
+        scales: dg.ResourceParam[Scales],
+    ) -> Iterator[Any]:
+        report = derive_table(warehouse, scales, RECONCILIATION, refresh.recorded_at, FINDINGS, current_findings)
+        yield from selected(context, load_results([findings], [report], warehouse.row_counts([FINDINGS]), scales))
+
+    return [land_labour, load_labour, reconcile_labour]

@@ -5,6 +5,7 @@ themselves (`methods.reconciliation`), reports, Dagster.
 """
 
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -17,23 +18,27 @@ TABLE = "core.labour_finding"
 SOURCE = "labour_reconciliation"
 
 
+def current_findings(connection: Any) -> pl.DataFrame:
+    """What contradicts what among all figures and contracts that are open now; rows of core.labour_finding."""
+    figures = fetch_frame(
+        connection,
+        """select series_code, window_code, period_code, destination_code, sex_code, document_code, value, published_on,
+            precision_code, resolution, confidence_code, is_practice
+        from core.labour_figure_current order by all""",
+    )
+    contracts = fetch_frame(
+        connection,
+        """select departed_on, destination_code, sex_code, is_practice, published_on
+        from core.labour_contract_current order by all""",
+    )
+    claims: list[Claim] = claims_from(figures)
+    if contracts.height:
+        claims += register_claims(contracts, contracts["published_on"].max())  # type: ignore[arg-type]
+    return findings_frame(reconcile(claims)).with_columns(receipt_id=pl.lit(None, dtype=pl.String))
+
+
 def record_findings(warehouse: Warehouse, recorded_at: datetime) -> LoadCounts:
     """core.labour_finding says what contradicts what among all figures that are open now; findings that no longer hold are
     closed. Writes nothing when nothing changed."""
     with transaction(warehouse, SOURCE, recorded_at) as load:
-        figures = fetch_frame(
-            load.connection,
-            """select series_code, window_code, period_code, destination_code, sex_code, document_code, value, published_on,
-                precision_code, resolution, confidence_code, is_practice
-            from core.labour_figure_current order by all""",
-        )
-        contracts = fetch_frame(
-            load.connection,
-            """select departed_on, destination_code, sex_code, is_practice, published_on
-            from core.labour_contract_current order by all""",
-        )
-        claims: list[Claim] = claims_from(figures)
-        if contracts.height:
-            claims += register_claims(contracts, contracts["published_on"].max())  # type: ignore[arg-type]
-        found = findings_frame(reconcile(claims)).with_columns(receipt_id=pl.lit(None, dtype=pl.String))
-        return load.load_frame(TABLE, found, mode="snapshot")
+        return load.load_frame(TABLE, current_findings(load.connection), mode="snapshot")
