@@ -111,9 +111,12 @@ def test_the_sound_world_passes(connection: Any, name: str) -> None:
 @pytest.mark.parametrize(("name", "code"), BELIEFS)
 def test_a_belief_is_broken_by_its_mutation_and_nothing_else_is(connection: Any, name: str, code: str) -> None:
     table = tables()[name]
-    # Presence is proved below; without it this test is half as long (5 ms per expectation, 25 of them in some suites).
-    rules = tuple(rule for rule in rules_for(table) if not (rule.is_structural and rule.code.endswith("_is_present")))
-    (rule,) = [rule for rule in rules if rule.code == code]
+    (rule,) = [rule for rule in rules_for(table) if rule.code == code]
+    # A structural rule about a column that is not changed passes as before; leaving it out saves 5 ms each.
+    changed = tuple(f"{column}_is_" for column in rule.broken_by)
+    rules = tuple(
+        r for r in rules_for(table) if not r.is_structural or r.code == "key_is_unique" or r.code.startswith(changed)
+    )
     changes = ", ".join(
         f"{column} = " + expression.replace("{as_at}", literal(AT)) for column, expression in rule.broken_by.items()
     )
