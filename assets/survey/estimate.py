@@ -12,7 +12,7 @@ import polars as pl
 
 from assets.survey.declarations import Measure, WaveDesign
 from assets.survey.questions import DERIVED, prepared, value_of
-from assets.survey.recode import record_types
+from assets.survey.recode import POLARS_TYPES, record_types
 from methods.rates import standard_weights
 from methods.survey_comparison import difference, standardised_proportion
 from methods.survey_estimation import DesignedSample
@@ -73,10 +73,7 @@ def estimate_frame(
 
 def estimate_schema() -> dict[str, pl.DataType]:
     """Columns of `estimate.survey_estimate` with their polars types."""
-    types: dict[str, pl.DataType] = {
-        "varchar": pl.String(), "double": pl.Float64(), "integer": pl.Int64(), "boolean": pl.Boolean(),
-    }  # fmt: skip
-    return {column.name: types[column.type] for column in tables()["estimate.survey_estimate"].own_columns}
+    return {column.name: POLARS_TYPES[column.type] for column in tables()["estimate.survey_estimate"].own_columns}
 
 
 def _measure(wave: pl.DataFrame, design: WaveDesign, measure: Measure) -> list[pl.DataFrame]:

@@ -12,7 +12,7 @@ import polars as pl
 from assets.survey.declarations import Recode, SourceFile, WaveDesign
 from assets.survey.faults import SurveyFault
 from assets.survey.readers import Variable
-from assets.survey.recode import Finding, asked_columns, recode, record_types
+from assets.survey.recode import POLARS_TYPES, Finding, asked_columns, recode, record_types
 from warehouse.catalogue.table_catalogue import tables
 from warehouse.landing import Landing, Receipt
 
@@ -92,18 +92,12 @@ def stage_wave(
     }
 
 
-_DTYPES: dict[str, pl.DataType] = {
-    "varchar": pl.String(), "json": pl.String(), "integer": pl.Int64(), "double": pl.Float64(), "boolean": pl.Boolean(),
-    "date": pl.String(), "varchar[]": pl.List(pl.String()),
-}  # fmt: skip
-
-
 def _columns(name: str) -> list[str]:
     return [column.name for column in tables()[name].own_columns]
 
 
 def _frame(name: str, rows: list[dict[str, object]]) -> pl.DataFrame:
-    schema = {column.name: _DTYPES[column.type] for column in tables()[name].own_columns}
+    schema = {column.name: POLARS_TYPES[column.type] for column in tables()[name].own_columns}
     return pl.DataFrame([{column: row[column] for column in schema} for row in rows], schema=schema)
 
 

@@ -14,9 +14,12 @@ from assets.survey.readers import Variable
 from warehouse.catalogue.table_catalogue import tables
 
 TABLE = "staging.survey_person"
-_DTYPES: dict[str, pl.DataType] = {
-    "varchar": pl.String(), "json": pl.String(), "integer": pl.Int64(), "double": pl.Float64(), "boolean": pl.Boolean(),
+POLARS_TYPES: dict[str, pl.DataType] = {
+    "varchar": pl.String(), "json": pl.String(), "integer": pl.Int64(), "bigint": pl.Int64(), "double": pl.Float64(),
+    "boolean": pl.Boolean(), "date": pl.String(), "varchar[]": pl.List(pl.String()),
 }  # fmt: skip
+"""Column types of the catalogue as they stand in frames; the store casts dates from their ISO text."""
+
 ADMINISTRATIVE = ("survey_code", "wave_code", "person_number", "missing_codes", "is_practice")
 
 
@@ -41,7 +44,7 @@ class Recoded:
 
 def record_types() -> dict[str, pl.DataType]:
     """Columns of the harmonised record with their polars types, as the catalogue has them."""
-    return {column.name: _DTYPES[column.type] for column in tables()[TABLE].own_columns}
+    return {column.name: POLARS_TYPES[column.type] for column in tables()[TABLE].own_columns}
 
 
 def recode(raw: pl.DataFrame, variables: Mapping[str, Variable], plan: Recode, *, is_practice: bool) -> Recoded:
