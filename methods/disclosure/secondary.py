@@ -43,6 +43,9 @@ CLEANING_BRANCHING_CELLS = 150
 LOCAL_GROUP_CELLS = 120
 # Reward per unit for moving another cell whose demand is still open: one table then proves many cells.
 REWARD = 0.02
+# In bulk, moving an open demand is worth more than any row: all must be protected in the end, the question is only how.
+BULK_REWARD = 1000.0
+BULK_SIGNS = (1, 1, -1, 1, -1, 1, -1, 1)
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,11 @@ class _Search:
         targets = np.flatnonzero(self.system.need > 0)
         order = np.lexsort((targets, -self.system.truth[targets], -self.system.need[targets]))
         self.unproven = set(targets.tolist())
+        if not is_informed:
+            self._protect_in_bulk(False, width)
+        self._use_what_is_hidden(targets[order], is_informed, width)
         if is_informed:
-            self._use_what_is_hidden(targets[order], is_informed, width)
+            self._protect_in_bulk(True, width)
         for target in targets[order]:
             cell = int(target)
             need = int(self.system.need[cell]) if width is None else width
@@ -150,6 +156,32 @@ class _Search:
                 continue
             if not self._protect(cell, need, is_informed):
                 self.hopeless[is_informed].add(cell)
+
+    def _protect_in_bulk(self, is_informed: bool, width: int | None) -> None:
+        """Moves as many open demands of each large group as one table can, a few times, before any is looked at singly."""
+        for group, cells in enumerate(self.groups):
+            if len(cells) <= LOCAL_GROUP_CELLS or not (self.system.need[cells] > 0).any():
+                continue
+            idle = 0
+            for sign in BULK_SIGNS:
+                wanted = self._open_demands(cells, is_informed, width or 0)
+                if not len(wanted) or idle == 2:
+                    break
+                wide = self._wide(group, is_informed)
+                need = self.system.need[cells[wanted]] if width is None else np.full(len(wanted), width)
+                change, is_whole = wide.most(wanted, need, sign, self.open_cost)
+                if change is None:
+                    break
+                before = len(wanted)
+                self._accept(cells, change, is_informed, is_proof=is_whole)
+                idle = 0 if len(self._open_demands(cells, is_informed, width or 0)) < before else idle + 1
+
+    def _wide(self, group: int, is_informed: bool) -> "_Wide":
+        if (group, is_informed) not in self.wide:
+            cells = self.groups[group]
+            reach = 3 * int(self.system.need[cells].max())
+            self.wide[group, is_informed] = _Wide(self.system, cells, *self._limits(cells, reach, is_informed))
+        return self.wide[group, is_informed]
 
     def _use_what_is_hidden(self, targets: IntArray, is_informed: bool, width: int | None) -> None:
         """Looks for tables that need no further hiding, which is most of them where small cells are many: a few pivots each."""
@@ -179,11 +211,7 @@ class _Search:
         group = int(self.group_of[cell])
         if len(self.groups[group]) <= LOCAL_GROUP_CELLS:
             return False
-        if (group, is_informed) not in self.wide:
-            cells = self.groups[group]
-            reach = 3 * int(self.system.need[cells].max())
-            self.wide[group, is_informed] = _Wide(self.system, cells, *self._limits(cells, reach, is_informed))
-        wide = self.wide[group, is_informed]
+        wide = self._wide(group, is_informed)
         for shift in (need, -need):
             change = wide.cheapest(cell, shift, self.open_cost, self._open_demands(wide.cells, is_informed, need))
             if change is not None:
@@ -204,10 +232,13 @@ class _Search:
                     self.unproven.discard(cell)
         return np.array(positions, dtype=np.int64)
 
-    def _accept(self, cells: IntArray, change: IntArray, is_informed: bool) -> None:
-        """Keeps the table and hides every row that shows a cell it moves."""
+    def _accept(self, cells: IntArray, change: IntArray, is_informed: bool, *, is_proof: bool = True) -> None:
+        """Keeps the table and hides every row that shows a cell it moves. A table with half persons proves nothing, but shows
+        what to hide.
+        """
         moved = cells[change != 0]
-        self.tables.add(cells, change, is_informed)
+        if is_proof:
+            self.tables.add(cells, change, is_informed)
         newly = np.unique(self.rows_of[moved].indices)
         newly = newly[~self.hidden_rows[newly]]
         if len(newly):
@@ -243,7 +274,7 @@ class _Search:
         count = len(self.groups[int(self.group_of[cell])])
         if count <= LOCAL_GROUP_CELLS:
             return (LOCAL_GROUP_CELLS,)
-        return tuple(size for size in NEIGHBOURHOODS if size < count) + (count,)
+        return (*(size for size in NEIGHBOURHOODS if size < count), count)
 
     def _widen_in_place(self, cell: int, need: int) -> bool:
         """True when what is hidden already leaves the interval wide enough; only looked at in blocks small enough
@@ -504,6 +535,30 @@ class _Wide:
         self.programme = Programme(
             matrix, np.zeros(matrix.shape[0]), np.zeros(2 * count), np.concatenate([high, -low]).astype(float)
         )
+
+    def most(self, wanted: IntArray, need: IntArray, sign: int, open_cost: FloatArray) -> tuple[IntArray | None, bool]:
+        """A change that moves as many of the wanted cells in one direction as it can; and whether it is in whole numbers."""
+        count = len(self.cells)
+        base = open_cost[self.cells]
+        price = np.where(base > 0, base / max(int(need.max()), 1), 0.0) + 1e-4
+        cost = np.concatenate([price, price])
+        target, opposite = (wanted, wanted + count) if sign > 0 else (wanted + count, wanted)
+        cost[target] -= BULK_REWARD
+        cost[opposite] += BULK_REWARD
+        limit = np.concatenate([self.high, -self.low])
+        every = np.arange(2 * count)
+        capped = limit.copy()
+        capped[target] = np.minimum(capped[target], need)
+        self.programme.bound(every, np.zeros(2 * count), capped)
+        answer = self.programme.solve(cost)
+        self.programme.bound(every, np.zeros(2 * count), limit)
+        if answer is None:
+            return None, False
+        exact = answer[:count] - answer[count:]
+        change = np.rint(exact).astype(np.int64)
+        if np.abs(exact - change).max() < 1e-6 and not (self.part @ change).any():
+            return change, True
+        return np.where(np.abs(exact) > 1e-6, np.where(exact > 0, 1, -1), 0).astype(np.int64), False
 
     def cheapest(self, cell: int, shift: int, open_cost: FloatArray, wanted: IntArray) -> IntArray | None:
         """A whole-number change that moves the cell by `shift` at a low cost of cells to hide; None when there is none.

@@ -151,10 +151,14 @@ class SystemBuilder:
             self.add_equation([(total, 1), (latent, -1), *((part, -1) for part in parts)])
             return latent
         for part in parts:
-            if self.truth[part] <= self.truth[total]:
-                slack = self.add_cell(self.truth[total] - self.truth[part])
-                self.add_equation([(total, 1), (part, -1), (slack, -1)])
+            self.add_limit(total, part)
         return None
+
+    def add_limit(self, whole: int, part: int) -> None:
+        """The part is at most the whole, as a numerator is at most its denominator; nobody knows by how much, even if by nothing."""
+        if self.truth[part] <= self.truth[whole]:
+            slack = self.add_cell(self.truth[whole] - self.truth[part])
+            self.add_equation([(whole, 1), (part, -1), (slack, -1)])
 
     def freeze(self) -> CountSystem:
         """The finished system."""

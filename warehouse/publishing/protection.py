@@ -248,7 +248,7 @@ class _Counts:
             numerator, denominator = self.now[_count_key(key, "numerator")], self.now[_count_key(key, "denominator")]
             if (denominator, (numerator,)) not in self.sums:
                 self.sums.add((denominator, (numerator,)))
-                self.builder.add_sum(denominator, [numerator])
+                self.builder.add_limit(denominator, numerator)
         self.builder.add_row(cells, self._weight(row, counts), hideable=not is_exempt)
         self.row_keys.append(key)
         self.primary.append(is_primary and not is_exempt)
@@ -372,7 +372,10 @@ class _Counts:
                 if rest < 0 or (shared.relation == "equal" and rest != 0):
                     self._count("shared_counts_disagree")
                     continue
-                self.builder.add_sum(other, [cell])
+                if shared.relation == "equal":
+                    self.builder.add_equation([(other, 1), (cell, -1)])
+                else:
+                    self.builder.add_limit(other, cell)
 
     def _count(self, finding: str) -> None:
         self.findings[finding] = self.findings.get(finding, 0) + 1
