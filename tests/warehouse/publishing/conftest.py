@@ -121,6 +121,7 @@ def _labour() -> list[dict[str, Any]]:
         total = by_destination["2023"].get(destination, totals["2023"])
         parts = {"destination_code": destination, "numerator": number, "denominator": total}
         rows.append(observation("LM02", "VNM", "2023", number / total * 100, **parts))
+    rows.append(observation("LM01", "ASEAN", "2023", 159986, coverage_share=0.15, obs_status="E", obs_flags=["E"]))
     for period, value in (("2022", 158.643), ("2023", 133.322)):
         rows.append(observation("LM04", "VNM", period, value, footnote_codes=["plan_upper_bound"]))
     return rows
