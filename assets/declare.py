@@ -38,7 +38,7 @@ def loaded_tables(group: str, without: Iterable[str] = ()) -> list[Table]:
     """Staging and core tables of a source group, staging first: the order in which a load step tells of them."""
     left_out = set(without)
     found = [table for table in tables().values() if table.group == group and table.name not in left_out]
-    return [table for schema in ("staging", "core") for table in found if table.schema_name == schema]
+    return [table for schema in ("staging", "core", "restricted") for table in found if table.schema_name == schema]
 
 
 def load_specs(loaded: Sequence[Table], landed: Iterable[dg.AssetKey]) -> list[dg.AssetSpec]:

@@ -15,7 +15,7 @@ import polars as pl
 from warehouse.history import LoadMode
 from warehouse.landing import Landing, Receipt
 from warehouse.load import CriticalRuleFailed, LoadReport, LoadTransaction, transaction
-from warehouse.quality import RuleOutcome, Scales
+from warehouse.quality import RuleOutcome, Scales, WeighingFailed
 from warehouse.store import Warehouse
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ def load_source(
     load: LoadTransaction | None = None
     try:
         with transaction(warehouse, source_code, recorded_at) as load:
-            touched: dict[str, None] = {}
+            touched: dict[str, list[Mapping[str, str]]] = {}
             for batch in (batch for pull in waiting for batch in batches(pull)):
                 for table, frame in batch.frames.items():
                     load.stage(table, frame, batch.scope)
@@ -109,15 +109,16 @@ def load_source(
                     load.weigh(table, scales, batch.scope)
                 for step in batch.loads:
                     load.load_history(step.table, mode=step.mode, scope=step.scope)
-                    touched[step.table] = None
+                    touched.setdefault(step.table, []).append(step.scope)
                 load.register(batch.receipts)
             if load.report.is_change:
-                for table in touched:
-                    load.weigh(table, scales)
-    except CriticalRuleFailed as fault:
+                for table, scopes in touched.items():
+                    # One server's failures must not count against another; a table loaded in many scopes is weighed whole.
+                    load.weigh(table, scales, scopes[0] if all(scope == scopes[0] for scope in scopes) else None)
+    except (CriticalRuleFailed, WeighingFailed) as fault:
         report.fault = str(fault)
         report.outcomes = list(load.report.outcomes) if load else []
-        log.warning("%s: load rolled back, %s critical rules failed", source_code, len(fault.outcomes))
+        log.warning("%s: load rolled back: %s", source_code, type(fault).__name__)
         return report
     report.load = load.report
     report.outcomes = list(load.report.outcomes)
@@ -147,10 +148,10 @@ def derive_table(
             report.pulled_records = frame.height
             if load.load_frame(table, frame, mode="snapshot").is_change:
                 load.weigh(table, scales)
-    except CriticalRuleFailed as fault:
+    except (CriticalRuleFailed, WeighingFailed) as fault:
         report.fault = str(fault)
         report.outcomes = list(load.report.outcomes) if load else []
-        log.warning("%s: %s rolled back, %s critical rules failed", source_code, table, len(fault.outcomes))
+        log.warning("%s: %s rolled back: %s", source_code, table, type(fault).__name__)
         return report
     report.load = load.report
     report.outcomes = list(load.report.outcomes)

@@ -12,13 +12,13 @@ from expectations.belief_book import rules_for
 from expectations.live_duckdb import Suite, Verdict
 from expectations.rules import ROW_NUMBER, UNEXPECTED, Batch, Expect, Never, Query, Rule
 from warehouse.catalogue.table_catalogue import OPEN_END, Table
-from warehouse.quality import CheckDescription, RuleOutcome, WeighingContext
+from warehouse.quality import CheckDescription, RuleOutcome, WeighingContext, WeighingFailed
 from warehouse.schema import quote_literal
 
 SAMPLE_SIZE = 5
 
 
-class TransactionLostError(Exception):
+class TransactionLostError(WeighingFailed):
     """A rule's SQL failed while it ran, and DuckDB has closed the transaction. Roll back; the table keeps its last good rows.
 
     `rules` holds the codes that may have caused it. Another attempt cannot help: the belief's SQL must tolerate the data (TRY_CAST).

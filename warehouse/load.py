@@ -7,12 +7,13 @@ like (`assets`), rules (`expectations`), history arithmetic (`warehouse.history`
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 
 from warehouse import history
@@ -364,5 +365,11 @@ def transaction(warehouse: Warehouse, source_code: str, recorded_at: datetime) -
             else:
                 connection.execute("rollback")
         except BaseException:
-            connection.execute("rollback")
+            _roll_back(connection)
             raise
+
+
+def _roll_back(connection: Any) -> None:
+    """No transaction is open any more; a fault inside DuckDB may have closed it already."""
+    with suppress(duckdb.TransactionException):
+        connection.execute("rollback")

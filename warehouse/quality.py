@@ -11,6 +11,11 @@ from typing import Any, Literal, Protocol
 
 from warehouse.catalogue.table_catalogue import Table
 
+
+class WeighingFailed(Exception):
+    """A check's own SQL failed on the data and ended the transaction. Nothing was loaded; the check must be mended."""
+
+
 Severity = Literal["critical", "warning", "info"]
 Level = Literal["row", "table"]
 

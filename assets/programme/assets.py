@@ -8,11 +8,10 @@ from typing import Any
 
 import dagster as dg
 
-from assets.declare import check_specs, landing_key, load_results, load_specs, selected
+from assets.declare import check_specs, landing_key, load_results, load_specs, loaded_tables, selected
 from assets.inbox import Inbox
 from assets.loading import known_receipts, load_source
 from assets.programme.read import SOURCE, batches, landed_sha256, pull_files, pull_inbox, shipped_files
-from warehouse.catalogue.table_catalogue import tables
 from warehouse.clock import Refresh
 from warehouse.landing import Landing
 from warehouse.quality import Scales
@@ -21,7 +20,7 @@ from warehouse.store import Warehouse
 
 def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
     """The asset `landing/programme` and the tables of group programme; victim support stands in its own schema."""
-    loaded = [table for table in tables().values() if table.group == SOURCE]
+    loaded = loaded_tables(SOURCE)
 
     @dg.asset(
         key=landing_key(SOURCE),
