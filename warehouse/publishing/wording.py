@@ -53,7 +53,9 @@ def source_codes_of(content: ReleaseContent, figures: pl.DataFrame) -> tuple[str
 
 def source_line(content: ReleaseContent, code: str, language: str) -> str:
     """How a source is cited; a source without an entry is named by its code, so that no figure is without source."""
-    source = next((s for s in content.catalogue.sources if s.source_code == code), None)
+    known = {source.source_code: source for source in content.catalogue.sources}
+    # Observations name a reference series with its edition (`population_wpp.wpp2024`), the register cites it by its code.
+    source = known.get(code) or known.get(f"reference:{code}") or known.get(f"reference:{code.partition('.')[0]}")
     if source is None:
         return code
     name = source.name_vi if language == "vi" else source.name_en

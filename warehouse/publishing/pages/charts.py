@@ -12,6 +12,8 @@ from html import escape
 
 WIDE = 720
 NARROW = 340
+_LABEL_ROOM = 260
+"""Widest column of labels beside the bars of a wide drawing."""
 _CHARACTER = 6.7
 """Mean width of a character at 13 px in the system fonts: enough to reserve room, never to cut text."""
 
@@ -92,14 +94,19 @@ def _text(x: float, y: float, text: str, css: str, anchor: str = "start") -> str
 
 
 def _bars(points: Sequence[Point], title: str, language: str, key: str, width: int, with_interval: bool) -> str:
-    """Bars or dots, one row per point. On the narrow drawing the label stands above its bar, so that no name is cut."""
+    """Bars or dots, one row per point.
+
+    Where names are long, and always on the narrow drawing, the label stands above its bar, so that no name is cut.
+    """
+    longest = max((len(p.label) for p in points), default=4) * _CHARACTER + 12
     is_narrow = width == NARROW
+    is_stacked = is_narrow or longest > _LABEL_ROOM
     top = max((max(p.value or 0, p.upper or 0 if with_interval else 0) for p in points), default=0)
     ticks = nice_ticks(top)
     value_room = max((len(p.text) for p in points), default=4) * _CHARACTER + 10
-    label_room = 0 if is_narrow else min(max((len(p.label) for p in points), default=4) * _CHARACTER + 12, 230)
+    label_room = 0.0 if is_stacked else longest
     left, right = label_room + 4, width - value_room
-    row = 40 if is_narrow else 26
+    row = 40 if is_stacked else 26
     head = 8
     height = head + row * len(points) + 26
     scale = (right - left) / ticks[-1]
@@ -112,9 +119,9 @@ def _bars(points: Sequence[Point], title: str, language: str, key: str, width: i
             parts.append(_text(x, height - 7, tick_text(tick, language), "axis", anchor))
     for index, point in enumerate(points):
         base = head + row * index
-        middle = base + (28 if is_narrow else row / 2)
+        middle = base + (28 if is_stacked else row / 2)
         css = " total" if point.is_total else ""
-        if is_narrow:
+        if is_stacked:
             parts.append(_text(left, base + 15, point.label, f"label{css}"))
         else:
             parts.append(_text(label_room - 6, middle + 4.5, point.label, f"label{css}", "end"))
@@ -128,7 +135,7 @@ def _bars(points: Sequence[Point], title: str, language: str, key: str, width: i
                     )
                 parts.append(f'<circle class="dot{css}" cx="{end:.1f}" cy="{middle:.1f}" r="5"/>')
             else:
-                thick = 12 if is_narrow else 15
+                thick = 12 if is_stacked else 15
                 parts.append(
                     f'<rect class="bar{css}" x="{left:.1f}" y="{middle - thick / 2:.1f}" width="{max(end - left, 1):.1f}"'
                     f' height="{thick}"/>'

@@ -417,8 +417,8 @@ class _Site:
         rows = sorted(
             self.rows_of(card.code),
             key=lambda r: (
-                self.names.area_order(r["area_code"]),
                 self.names.breakdown(r) != "",
+                self.names.area_order(r["area_code"]),
                 self.names.breakdown(r),
             ),
         )
@@ -478,7 +478,10 @@ class _Site:
         }
 
     def _trend(self, card: IndicatorCard, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-        """Lines of the totals by area over the most frequent period type; None when no area has two periods."""
+        """Lines of the totals over the most frequent period type: Viet Nam, the region, then the areas with most figures.
+
+        None when there are not two periods.
+        """
         totals = [row for row in rows if self.names.is_total(row)]
         newest = max((row["definition_version"] for row in totals), default=None)
         totals = [row for row in totals if row["definition_version"] == newest]
@@ -499,7 +502,8 @@ class _Site:
         areas = Counter(
             row["area_code"] for row in totals if row["value"] is not None and row["period_code"] in periods
         )
-        chosen = sorted(areas, key=lambda a: (-areas[a], self.names.area_order(a)))[:_SERIES_SHOWN]
+        first = {"VNM": 0, "ASEAN": 1}
+        chosen = sorted(areas, key=lambda a: (first.get(a, 2), -areas[a], self.names.area_order(a)))[:_SERIES_SHOWN]
         if not chosen:
             return None
         by_place = {(row["area_code"], row["period_code"]): row for row in totals}
