@@ -105,3 +105,12 @@ def period_order(period_code: str) -> tuple[int, int, str]:
     digits = "".join(character for character in period_code[4:] if character.isdigit())
     year = int(period_code[:4]) if period_code[:4].isdigit() else 0
     return year, int(digits or 0), period_code
+
+
+def period_time(period_code: str) -> float | None:
+    """Where the period begins on a time axis, in years; None when the code has no year."""
+    year, part, _ = period_order(period_code)
+    if not year:
+        return None
+    per_year = {"quarter": 4, "month": 12, "week": 53}.get(period_type(period_code))
+    return year + (part - 1) / per_year if per_year else float(year)

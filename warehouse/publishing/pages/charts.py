@@ -29,6 +29,8 @@ class Point:
     upper: float | None = None
     is_provisional: bool = False
     is_total: bool = False
+    at: float | None = None
+    """Place in time, in years: points of a line stand where their period is, so that a gap of five years looks like one."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def _lines(series: Sequence[Series], title: str, language: str, key: str, width:
     left, right = max(len(tick_text(t, language)) for t in ticks) * _CHARACTER + 10, width - name_room - 8
     head, foot = 12, 26
     bottom = height - foot - legend_height
-    step = (right - left) / max(len(periods) - 1, 1)
+    places_in_time = _places(series, left, right)
     lift = (bottom - head) / ticks[-1]
     description = "; ".join(f"{s.name}: " + ", ".join(f"{p.label} {p.text}" for p in s.points) for s in series)
     parts = [_open(key, width, height, title, description)]
@@ -167,21 +169,21 @@ def _lines(series: Sequence[Series], title: str, language: str, key: str, width:
         y = bottom - tick * lift
         parts.append(f'<line class="grid" x1="{left:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(_text(left - 8, y + 4.5, tick_text(tick, language), "axis", "end"))
-    every = max(
-        1, math.ceil(len(periods) * (max((len(p) for p in periods), default=4) * _CHARACTER + 12) / (right - left + 1))
-    )
-    for index, period in enumerate(periods):
-        if (len(periods) - 1 - index) % every == 0:
-            parts.append(_text(left + index * step, bottom + 19, period, "axis", "middle"))
+    room = max((len(p) for p in periods), default=4) * _CHARACTER + 10
+    nearest = math.inf
+    for x, period in reversed(list(zip(places_in_time, periods, strict=True))):
+        if nearest - x >= room:
+            parts.append(_text(x, bottom + 19, period, "axis", "middle"))
+            nearest = x
     ends: list[tuple[float, int, str]] = []
     for number, one in enumerate(series):
         css = f"s{number % 6 + 1}"
         places = [
-            (left + i * step, bottom - p.value * lift, p) if p.value is not None else None
+            (places_in_time[i], bottom - p.value * lift, p) if p.value is not None else None
             for i, p in enumerate(one.points)
         ]
         band = [
-            (left + i * step, bottom - p.lower * lift, bottom - p.upper * lift)
+            (places_in_time[i], bottom - p.lower * lift, bottom - p.upper * lift)
             for i, p in enumerate(one.points)
             if p.lower is not None and p.upper is not None
         ]
@@ -208,6 +210,17 @@ def _lines(series: Sequence[Series], title: str, language: str, key: str, width:
     parts.extend(_legend(series, height - legend_height + 12) if is_narrow else _end_names(ends, right, head, bottom))
     parts.append("</svg>")
     return "".join(parts)
+
+
+def _places(series: Sequence[Series], left: float, right: float) -> list[float]:
+    """Where each period stands: by its time where all points have one, else at equal steps."""
+    points = series[0].points if series else ()
+    times = [point.at for point in points]
+    known = [time for time in times if time is not None]
+    if len(known) == len(times) and len(known) > 1 and known[-1] > known[0]:
+        return [left + (time - known[0]) / (known[-1] - known[0]) * (right - left) for time in known]
+    step = (right - left) / max(len(points) - 1, 1)
+    return [left + index * step for index in range(len(points))]
 
 
 def _end_names(ends: list[tuple[float, int, str]], right: float, head: float, bottom: float) -> list[str]:

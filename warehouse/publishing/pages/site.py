@@ -18,7 +18,7 @@ from markupsafe import Markup
 from warehouse.catalogue.regional_catalogue import Chart, RegionalTable
 from warehouse.publishing import wording
 from warehouse.publishing.content import KEY_COLUMNS, IndicatorCard, ReleaseContent
-from warehouse.publishing.display import period_order, period_text
+from warehouse.publishing.display import period_order, period_text, period_time
 from warehouse.publishing.names import Names
 from warehouse.publishing.pages.charts import Point, Series, bar_chart, interval_chart, line_chart, tile_grid
 from warehouse.publishing.tables import COVERED_BY_MARK, Letters, cell_marks, display_text
@@ -335,6 +335,7 @@ class _Site:
             text=" ".join([text, *marks]),
             lower=cell["lower"],
             upper=cell["upper"],
+            at=period_time(cell["period_code"]),
             is_provisional="p" in marks,
             is_total=bool(entry and entry.is_total),
         )
@@ -496,7 +497,8 @@ class _Site:
             for r in totals
             if (len(r["period_code"]) if r["period_code"].isdigit() else r["period_code"][4:5]) == kind
         ]
-        periods = sorted({row["period_code"] for row in totals}, key=period_order)[-24:]
+        with_figure = {row["period_code"] for row in totals if row["value"] is not None}
+        periods = sorted(with_figure, key=period_order)[-24:]
         if len(periods) < 2:
             return None
         areas = Counter(
@@ -525,6 +527,7 @@ class _Site:
                 points.append(
                     Point(
                         label=period_text(period, self.language),
+                        at=period_time(period),
                         value=row["value"],
                         text=display_text(row, card.decimals, False, self.language),
                         lower=row["lower"] if with_band else None,
