@@ -36,7 +36,13 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         scales: dg.ResourceParam[Scales],
     ) -> Iterator[Any]:
         report = derive_table(
-            warehouse, scales, "referral_pairing", refresh.recorded_at, table.name, pair_current_records
+            warehouse,
+            scales,
+            "referral_pairing",
+            refresh.recorded_at,
+            table.name,
+            pair_current_records,
+            inputs=["core.referral_record"],
         )
         yield from selected(context, load_results([table], [report], warehouse.row_counts([table.name]), scales))
 

@@ -49,7 +49,16 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             findings.extend(computed.findings)
             return computed.observations
 
-        report = derive_table(warehouse, scales, "indicator", refresh.recorded_at, TABLE, make)
+        report = derive_table(
+            warehouse,
+            scales,
+            "indicator",
+            refresh.recorded_at,
+            TABLE,
+            make,
+            inputs=core,
+            also=[refresh.as_at.date().isoformat()],
+        )
         for finding in findings[:SHOWN_FINDINGS]:
             context.log.info("%s: %s: %s", finding.kind, finding.cell, finding.explanation)
         yield from selected(context, load_results([table], [report], warehouse.row_counts([TABLE]), scales))

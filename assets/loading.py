@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from warehouse.history import LoadMode
+from warehouse.inputs_digest import PART, computed_from, inputs_digest
 from warehouse.landing import Landing, Receipt
 from warehouse.load import CriticalRuleFailed, LoadReport, LoadTransaction, transaction
 from warehouse.quality import RuleOutcome, Scales, WeighingFailed
@@ -105,6 +106,10 @@ def load_source(
             for batch in (batch for pull in waiting for batch in batches(pull)):
                 for table, frame in batch.frames.items():
                     load.stage(table, frame, batch.scope)
+                if not load.report.newly_quarantined and not any(
+                    load.would_change(step.table, mode=step.mode, scope=step.scope) for step in batch.loads
+                ):
+                    continue  # what was pulled is what the store says: nothing to weigh, nothing to load
                 for table in batch.frames:
                     load.weigh(table, scales, batch.scope)
                 for step in batch.loads:
@@ -137,10 +142,20 @@ def derive_table(
     recorded_at: datetime,
     table: str,
     make: Callable[[Any], pl.DataFrame],
+    *,
+    inputs: Sequence[str],
+    also: Sequence[str] = (),
 ) -> SourceReport:
     """The table with history says what `make(connection)` computes from the store now, weighed and committed, or is as it
-    was and `fault` says why. A result equal to the last writes nothing."""
+    was and `fault` says why. A result equal to the last writes nothing.
+
+    `inputs`: the tables it is made from; `also`: what else it depends on, such as the day. When none of them and no line of
+    code changed since the last result, nothing is computed.
+    """
     report = SourceReport(source_code)
+    digest = inputs_digest(warehouse, inputs, *also)
+    if computed_from(warehouse, source_code) == digest:
+        return report
     load: LoadTransaction | None = None
     try:
         with transaction(warehouse, source_code, recorded_at) as load:
@@ -148,6 +163,7 @@ def derive_table(
             report.pulled_records = frame.height
             if load.load_frame(table, frame, mode="snapshot").is_change:
                 load.weigh(table, scales)
+                load.mark(source_code, PART, digest)
     except (CriticalRuleFailed, WeighingFailed) as fault:
         report.fault = str(fault)
         report.outcomes = list(load.report.outcomes) if load else []

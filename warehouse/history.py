@@ -156,6 +156,41 @@ def load(
     )
 
 
+def would_change(
+    connection: Any,
+    table: Table,
+    batch_sql: str,
+    *,
+    mode: LoadMode,
+    scope: Mapping[str, str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> bool:
+    """True when `load` of the same batch would write anything. Reads only."""
+    deleted = "coalesce(is_deleted, false)" if mode == "delta" else "false"
+    connection.execute(
+        f"create or replace temp table history_batch as select {', '.join(table.batch_columns)}, {deleted} as is_deleted "
+        f"from ({batch_sql})",
+        dict(parameters) if parameters else None,
+    )
+    same_key = " and ".join(f"h.{name} = b.{name}" for name in table.key)
+    equal = " and ".join(f"h.{name} is not distinct from b.{name}" for name in table.compared_columns) or "true"
+    is_open = f"h.recorded_to = timestamp '{OPEN_END}'"
+    in_scope = "".join(f" and h.{name} = ${name}" for name in scope or {})
+    absent = (
+        f" or exists (select 1 from {table.name} h anti join history_batch b on {same_key} where {is_open}{in_scope})"
+        if mode == "snapshot"
+        else ""
+    )
+    ((found,),) = connection.execute(
+        f"""select exists (select 1 from history_batch b anti join {table.name} h on {same_key} and {is_open} and {equal}
+            where not b.is_deleted)
+        or exists (select 1 from history_batch b semi join {table.name} h on {same_key} and {is_open} where b.is_deleted){absent}""",
+        dict(scope) if scope and mode == "snapshot" else None,
+    ).fetchall()
+    connection.execute("drop table temp.history_batch")
+    return bool(found)
+
+
 def _refuse_bad_batch(connection: Any, table: Table, at: datetime) -> None:
     key = ", ".join(table.key)
     null_keys = " or ".join(f"{name} is null" for name in table.key)

@@ -215,12 +215,10 @@ class LoadTransaction:
     def load_history(self, table_name: str, *, mode: LoadMode, scope: Mapping[str, str] | None = None) -> LoadCounts:
         """The core table says what `models/<schema>/<table>.sql` says of the staged rows within `scope`."""
         table = self.entries[table_name]
-        model = (MODELS / table.schema_name / f"{table.table_name}.sql").read_text(encoding="utf-8").strip().rstrip(";")
-        where = " and ".join(f"{name} = ${name}" for name in scope or {}) or "true"
         counts = history.load(
             self.connection,
             table,
-            f"select * from (\n{model}\n) where {where}",
+            self._batch_sql(table, scope),
             self.recorded_at,
             mode=mode,
             scope=scope,
@@ -268,14 +266,7 @@ class LoadTransaction:
         known = {row[0] for row in self.connection.execute("select receipt_id from ops.receipt").fetchall()}
         for receipt in receipts:
             if receipt.watermark is not None:
-                self.connection.execute(
-                    "delete from ops.watermark where source_code = ? and part_code = ?",
-                    [receipt.source_code, receipt.part_code],
-                )
-                self.connection.execute(
-                    "insert into ops.watermark values (?, ?, ?, ?)",
-                    [receipt.source_code, receipt.part_code, receipt.watermark, at],
-                )
+                self.mark(receipt.source_code, receipt.part_code, receipt.watermark)
             if receipt.receipt_id in known:
                 continue
             self.report.new_receipts += 1
@@ -302,6 +293,28 @@ class LoadTransaction:
                     at,
                 ],
             )
+
+    def mark(self, source_code: str, part_code: str, watermark: str) -> None:
+        """The watermark of one part of a source is part of this transaction."""
+        self.connection.execute(
+            "delete from ops.watermark where source_code = ? and part_code = ?", [source_code, part_code]
+        )
+        self.connection.execute(
+            "insert into ops.watermark values (?, ?, ?, ?)",
+            [source_code, part_code, watermark, history.as_naive_utc(self.recorded_at)],
+        )
+
+    def would_change(self, table_name: str, *, mode: LoadMode, scope: Mapping[str, str] | None = None) -> bool:
+        """True when loading the staged rows would write anything to the core table; nothing is written to find out."""
+        table = self.entries[table_name]
+        return history.would_change(
+            self.connection, table, self._batch_sql(table, scope), mode=mode, scope=scope, parameters=scope
+        )
+
+    def _batch_sql(self, table: Table, scope: Mapping[str, str] | None) -> str:
+        model = (MODELS / table.schema_name / f"{table.table_name}.sql").read_text(encoding="utf-8").strip().rstrip(";")
+        where = " and ".join(f"{name} = ${name}" for name in scope or {}) or "true"
+        return f"select * from (\n{model}\n) where {where}"
 
     def _write_record(self) -> None:
         at = history.as_naive_utc(self.recorded_at)

@@ -110,7 +110,15 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         refresh: dg.ResourceParam[Refresh],
         scales: dg.ResourceParam[Scales],
     ) -> Iterator[Any]:
-        report = derive_table(warehouse, scales, RECONCILIATION, refresh.recorded_at, FINDINGS, current_findings)
+        report = derive_table(
+            warehouse,
+            scales,
+            RECONCILIATION,
+            refresh.recorded_at,
+            FINDINGS,
+            current_findings,
+            inputs=["core.labour_figure", "core.labour_contract"],
+        )
         yield from selected(context, load_results([findings], [report], warehouse.row_counts([FINDINGS]), scales))
 
     return [land_labour, load_labour, reconcile_labour]

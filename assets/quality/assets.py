@@ -44,7 +44,9 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             "quality_review",
             refresh.recorded_at,
             table.name,
-            lambda connection: review_current_rows(connection, refresh.recorded_at),
+            lambda connection: review_current_rows(connection, refresh.as_at),
+            inputs=REVIEWED,
+            also=[refresh.as_at.date().isoformat()],
         )
         yield from selected(context, load_results([table], [report], warehouse.row_counts([table.name]), scales))
 

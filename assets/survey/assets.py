@@ -127,7 +127,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         scales: dg.ResourceParam[Scales],
     ) -> Iterator[Any]:
         report = derive_table(
-            warehouse, scales, "estimate", refresh.recorded_at, estimates.name, estimate_current_people
+            warehouse, scales, "estimate", refresh.recorded_at, estimates.name, estimate_current_people, inputs=LOADS
         )
         yield from selected(
             context, load_results([estimates], [report], warehouse.row_counts([estimates.name]), scales)

@@ -208,7 +208,7 @@ def _summary(outcome: Outcome) -> None:
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
         for what, name in (
             ("pages", "index.html"),
-            ("workbook", "mhwg-regional-tables.xlsx"),
+            ("workbook", "mhwg-tables.xlsx"),
             ("analyst database", "mhwg.duckdb"),
         ):
             if (folder / name).exists():
