@@ -5,7 +5,7 @@ Linear programmes and, where a corner is fractional, integer programmes (HiGHS).
 file alone: it takes nothing from the search that chose what to hide.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,10 +124,12 @@ def feasible_intervals(
     *,
     is_informed: bool = False,
     only_demanded: bool = False,
+    only: Collection[int] | None = None,
     certificates: Sequence[Mapping[int, int]] = (),
     exact_block_cells: int = EXACT_BLOCK_CELLS,
 ) -> list[FeasibleInterval]:
-    """The interval of every hidden cell given everything public, in cell order; on request only of cells with a demand.
+    """The interval of every hidden cell given everything public, in cell order; on request only of cells with a demand, or of
+    some cells.
 
     `certificates` are other tables, as changes against the truth. Each is checked against every equation, every public cell
     and every bound before it counts; a false one is ignored.
@@ -135,13 +137,15 @@ def feasible_intervals(
     hidden = system.hidden_cells(hidden_rows)
     reached = _reached_by(system, hidden, certificates, is_informed)
     found: list[FeasibleInterval] = []
+    asked = system.need > 0 if only_demanded else np.ones(system.cell_count, dtype=bool)
+    if only is not None:
+        asked = asked & np.isin(np.arange(system.cell_count), list(only))
     limit = 0 if only_demanded else exact_block_cells
     for cells in system.components(hidden):
-        if not only_demanded or (system.need[cells] > 0).any():
+        if asked[cells].any():
             block = block_of(system, cells, is_informed=is_informed)
-            found.extend(_of_block(system, block, reached, is_informed, limit))
-    wanted = (interval for interval in found if not only_demanded or system.need[interval.cell] > 0)
-    return sorted(wanted, key=lambda interval: interval.cell)
+            found.extend(_of_block(system, block, reached, is_informed, limit, asked[cells]))
+    return sorted((interval for interval in found if asked[interval.cell]), key=lambda interval: interval.cell)
 
 
 def _reached_by(
@@ -165,7 +169,12 @@ def _reached_by(
 
 
 def _of_block(
-    system: CountSystem, block: Block, reached: tuple[IntArray, IntArray], is_informed: bool, exact_block_cells: int
+    system: CountSystem,
+    block: Block,
+    reached: tuple[IntArray, IntArray],
+    is_informed: bool,
+    exact_block_cells: int,
+    asked: BoolArray,
 ) -> list[FeasibleInterval]:
     """Both ends per cell; tables found for one cell serve the others, so most ends cost no programme of their own."""
     least, greatest = reached[0][block.cells], reached[1][block.cells]
@@ -176,6 +185,8 @@ def _of_block(
     high_done = np.asarray(greatest >= outer_high)
     # Demands first: their tables reveal most about the rest of the block.
     for position in np.argsort(-need, kind="stable"):
+        if not asked[position]:
+            continue
         for sense in (-1, 1):
             if (low_done if sense > 0 else high_done)[position]:
                 continue

@@ -34,7 +34,7 @@ CLEANING_BLOCK_CELLS = 1000
 # Blocks of hidden cells in which a few pivots decide whether a demand is already met.
 WARM_BLOCK_CELLS = 2000
 # Groups up to this size get a second, re-weighted programme per target: fewer cells hidden for twice the time.
-REWEIGHTED_GROUP_CELLS = 1000
+REWEIGHTED_GROUP_CELLS = 3000
 # Programmes that cleaning may spend on one release: it saves cells, it does not protect any. Dearest rows come first.
 CLEANING_SOLVES = 1000
 CLEANING_BRANCHING_CELLS = 150
@@ -43,9 +43,6 @@ CLEANING_BRANCHING_CELLS = 150
 LOCAL_GROUP_CELLS = 120
 # Reward per unit for moving another cell whose demand is still open: one table then proves many cells.
 REWARD = 0.02
-# In bulk, moving an open demand is worth more than any row: all must be protected in the end, the question is only how.
-BULK_REWARD = 1000.0
-BULK_SIGNS = (1, 1, -1, 1, -1, 1, -1, 1)
 
 
 @dataclass(frozen=True)
@@ -121,6 +118,7 @@ class _Search:
         for number, cells in enumerate(self.groups):
             self.group_of[cells] = number
         self.wide: dict[tuple[int, bool], _Wide] = {}
+        self.bare: dict[tuple[int, bool], Block] = {}
         self.unproven: set[int] = set()
         self.cleaning_solves = 0
         self.rows_of = system.revealed_by
@@ -138,11 +136,7 @@ class _Search:
         targets = np.flatnonzero(self.system.need > 0)
         order = np.lexsort((targets, -self.system.truth[targets], -self.system.need[targets]))
         self.unproven = set(targets.tolist())
-        if not is_informed:
-            self._protect_in_bulk(False, width)
         self._use_what_is_hidden(targets[order], is_informed, width)
-        if is_informed:
-            self._protect_in_bulk(True, width)
         for target in targets[order]:
             cell = int(target)
             need = int(self.system.need[cell]) if width is None else width
@@ -154,27 +148,8 @@ class _Search:
                 continue
             if self._protect_widely(cell, need, is_informed):
                 continue
-            if not self._protect(cell, need, is_informed):
+            if self._is_hopeless(cell, need, is_informed) or not self._protect(cell, need, is_informed):
                 self.hopeless[is_informed].add(cell)
-
-    def _protect_in_bulk(self, is_informed: bool, width: int | None) -> None:
-        """Moves as many open demands of each large group as one table can, a few times, before any is looked at singly."""
-        for group, cells in enumerate(self.groups):
-            if len(cells) <= LOCAL_GROUP_CELLS or not (self.system.need[cells] > 0).any():
-                continue
-            idle = 0
-            for sign in BULK_SIGNS:
-                wanted = self._open_demands(cells, is_informed, width or 0)
-                if not len(wanted) or idle == 2:
-                    break
-                wide = self._wide(group, is_informed)
-                need = self.system.need[cells[wanted]] if width is None else np.full(len(wanted), width)
-                change, is_whole = wide.most(wanted, need, sign, self.open_cost)
-                if change is None:
-                    break
-                before = len(wanted)
-                self._accept(cells, change, is_informed, is_proof=is_whole)
-                idle = 0 if len(self._open_demands(cells, is_informed, width or 0)) < before else idle + 1
 
     def _wide(self, group: int, is_informed: bool) -> "_Wide":
         if (group, is_informed) not in self.wide:
@@ -232,13 +207,10 @@ class _Search:
                     self.unproven.discard(cell)
         return np.array(positions, dtype=np.int64)
 
-    def _accept(self, cells: IntArray, change: IntArray, is_informed: bool, *, is_proof: bool = True) -> None:
-        """Keeps the table and hides every row that shows a cell it moves. A table with half persons proves nothing, but shows
-        what to hide.
-        """
+    def _accept(self, cells: IntArray, change: IntArray, is_informed: bool) -> None:
+        """Keeps the table and hides every row that shows a cell it moves."""
         moved = cells[change != 0]
-        if is_proof:
-            self.tables.add(cells, change, is_informed)
+        self.tables.add(cells, change, is_informed)
         newly = np.unique(self.rows_of[moved].indices)
         newly = newly[~self.hidden_rows[newly]]
         if len(newly):
@@ -267,7 +239,42 @@ class _Search:
                         return True
             if len(local) < size:
                 break
+        return self._hide_around(cell, need, is_informed)
+
+    def _hide_around(self, cell: int, need: int, is_informed: bool) -> bool:
+        """Last resort where no cheap pattern was found: everything near the cell is hidden, if that serves at all."""
+        before = self.hidden_rows.copy()
+        for size in (30, 120, 600, self.system.cell_count):
+            local = self._neighbourhood(cell, size)
+            trial = before.copy()
+            near = np.unique(self.rows_of[local].indices)
+            trial[near[self.system.row_is_hideable[near]]] = True
+            hidden = self.system.hidden_cells(trial)
+            block = block_of(self.system, local[hidden[local]], is_informed=is_informed)
+            if self._widest(block, cell) < need:
+                continue
+            for sense in (-1, 1):
+                table = block.solve(int(np.searchsorted(block.cells, cell)), sense)
+                if table is not None:
+                    self.tables.add(block.cells, table - block.truth, is_informed)
+            self.hidden_rows = trial
+            self.open_cost = self._open_cost()
+            return True
         return False
+
+    @staticmethod
+    def _widest(block: Block, cell: int) -> int:
+        position = int(np.searchsorted(block.cells, cell))
+        tables = [block.solve(position, sense) for sense in (-1, 1)]
+        values = [int(block.truth[position]), *(int(table[position]) for table in tables if table is not None)]
+        return max(values) - min(values)
+
+    def _is_hopeless(self, cell: int, need: int, is_informed: bool) -> bool:
+        """True when hiding everything would not serve: then no search is worth its time."""
+        group = int(self.group_of[cell])
+        if (group, is_informed) not in self.bare:
+            self.bare[group, is_informed] = block_of(self.system, self.groups[group], is_informed=is_informed)
+        return self._widest(self.bare[group, is_informed], cell) < need
 
     def _sizes(self, cell: int) -> tuple[int, ...]:
         """Neighbourhoods worth a search: a small group at once, a large one in steps."""
@@ -535,30 +542,6 @@ class _Wide:
         self.programme = Programme(
             matrix, np.zeros(matrix.shape[0]), np.zeros(2 * count), np.concatenate([high, -low]).astype(float)
         )
-
-    def most(self, wanted: IntArray, need: IntArray, sign: int, open_cost: FloatArray) -> tuple[IntArray | None, bool]:
-        """A change that moves as many of the wanted cells in one direction as it can; and whether it is in whole numbers."""
-        count = len(self.cells)
-        base = open_cost[self.cells]
-        price = np.where(base > 0, base / max(int(need.max()), 1), 0.0) + 1e-4
-        cost = np.concatenate([price, price])
-        target, opposite = (wanted, wanted + count) if sign > 0 else (wanted + count, wanted)
-        cost[target] -= BULK_REWARD
-        cost[opposite] += BULK_REWARD
-        limit = np.concatenate([self.high, -self.low])
-        every = np.arange(2 * count)
-        capped = limit.copy()
-        capped[target] = np.minimum(capped[target], need)
-        self.programme.bound(every, np.zeros(2 * count), capped)
-        answer = self.programme.solve(cost)
-        self.programme.bound(every, np.zeros(2 * count), limit)
-        if answer is None:
-            return None, False
-        exact = answer[:count] - answer[count:]
-        change = np.rint(exact).astype(np.int64)
-        if np.abs(exact - change).max() < 1e-6 and not (self.part @ change).any():
-            return change, True
-        return np.where(np.abs(exact) > 1e-6, np.where(exact > 0, 1, -1), 0).astype(np.int64), False
 
     def cheapest(self, cell: int, shift: int, open_cost: FloatArray, wanted: IntArray) -> IntArray | None:
         """A whole-number change that moves the cell by `shift` at a low cost of cells to hide; None when there is none.

@@ -552,32 +552,26 @@ def _audit(counts: _Counts, system: CountSystem, pattern: SuppressionPattern, po
         )
     }
     hidden = {interval.cell for interval in found}
-    silent: dict[int, int | None] | None = None
-    lines: list[dict[str, Any]] = []
     for cell in np.flatnonzero(system.need):
         if int(cell) not in hidden and not system.known[cell]:
             raise DisclosureFailure(_label(counts, int(cell)), int(system.need[cell]), "a published row")
+    narrow = {i.cell for i in found if i.width is not None and i.width < int(system.need[i.cell])}
+    guessed = {
+        cell for cell, width in informed.items() if width is not None and width < policy.protection.informed_width
+    }
+    # What stays narrow although everything that can be hidden is hidden was public before this release, or is small by
+    # its sums; anything else must not leave.
+    everything = system.row_is_hideable | hidden_rows
+    _refuse(counts, system, narrow, everything, policy, is_informed=False)
+    _refuse(counts, system, guessed - narrow, everything, policy, is_informed=True)
+    lines: list[dict[str, Any]] = []
     for interval in found:
         need = int(system.need[interval.cell])
-        narrow = need > 0 and interval.width is not None and interval.width < need
-        guessed = (
-            need > 0 and (width := informed.get(interval.cell)) is not None and width < policy.protection.informed_width
-        )
         verdict = "protected" if need else "no demand"
-        if narrow or guessed:
-            if silent is None:
-                silent = {
-                    i.cell: i.width
-                    for i in feasible_intervals(system, system.row_is_hideable | hidden_rows, only_demanded=True)
-                }
-            before = silent.get(interval.cell, 0)
-            if narrow and (before is None or before >= need):
-                raise DisclosureFailure(_label(counts, interval.cell), need, "the sum of published figures")
-            if guessed and not narrow and not _is_hopeless_when_informed(system, hidden_rows, interval.cell, policy):
-                raise DisclosureFailure(
-                    _label(counts, interval.cell), policy.protection.informed_width, "the status of the cells"
-                )
-            verdict = "already public" if narrow else "small by its sums"
+        if interval.cell in narrow:
+            verdict = "already public"
+        elif interval.cell in guessed:
+            verdict = "small by its sums"
         meaning = counts.meaning.get(interval.cell)
         if meaning is None:
             continue  # slack of an inequality: no count of people that a reader could name
@@ -602,10 +596,24 @@ def _audit(counts: _Counts, system: CountSystem, pattern: SuppressionPattern, po
     return pl.DataFrame(lines, schema=_AUDIT_SCHEMA).sort(*KEY_COLUMNS, "count_role", nulls_last=True)
 
 
-def _is_hopeless_when_informed(system: CountSystem, hidden_rows: Any, cell: int, policy: DisclosurePolicy) -> bool:
-    """True when hiding everything that can be hidden would still let the statuses place this cell."""
-    widest = feasible_intervals(system, system.row_is_hideable | hidden_rows, is_informed=True, only_demanded=True)
-    return any(i.cell == cell and i.width is not None and i.width < policy.protection.informed_width for i in widest)
+def _refuse(
+    counts: _Counts,
+    system: CountSystem,
+    cells: set[int],
+    everything: Any,
+    policy: DisclosurePolicy,
+    *,
+    is_informed: bool,
+) -> None:
+    """Nothing, if hiding every row would leave each of these cells as narrow; else the release fails at the first."""
+    widest = (
+        feasible_intervals(system, everything, is_informed=is_informed, only_demanded=True, only=cells) if cells else []
+    )
+    for interval in widest:
+        need = policy.protection.informed_width if is_informed else int(system.need[interval.cell])
+        if interval.width is None or interval.width >= need:
+            attack = "the status of the cells" if is_informed else "the sum of published figures"
+            raise DisclosureFailure(_label(counts, interval.cell), need, attack)
 
 
 def _label(counts: _Counts, cell: int) -> str:
