@@ -78,6 +78,7 @@ def execute(settings: Settings) -> Outcome:
             tags={"mhwg/launched_by": "cli"},
         )
     outcome = Outcome(succeeded=result.success, is_practice=settings.practice)
+    not_pulled: dict[str, str] = {}
     for event in result.all_events:
         if event.is_step_failure and outcome.fault is None:
             outcome.failed_step = event.step_key
@@ -93,10 +94,14 @@ def execute(settings: Settings) -> Outcome:
             metadata = {
                 name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
             }
+            if "mhwg/fault" in metadata:
+                not_pulled[metadata["mhwg/fault_source"]] = metadata["mhwg/fault"]
             outcome.sources.extend(metadata.get("mhwg/sources", []))
             outcome.release_id = metadata.get("mhwg/release_id", outcome.release_id)
             outcome.release_state = metadata.get("mhwg/release_state", outcome.release_state)
             outcome.release_folder = metadata.get("mhwg/release_folder", outcome.release_folder)
+    for source in outcome.sources:
+        source["fault"] = source["fault"] or not_pulled.get(source["source"])
     return outcome
 
 
@@ -176,24 +181,23 @@ def _summary(outcome: Outcome) -> None:
 
     out = console()
     table = Table(title="What this refresh did", title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in ("source", "pulled", "new", "changed", "deleted", "rejected", "checks", ""):
-        table.add_column(name, justify="left" if name in ("source", "") else "right", no_wrap=name != "")
+    for name in ("source", "pulled", "new", "changed", "deleted", "rejected", "checks"):
+        table.add_column(name, justify="left" if name == "source" else "right", no_wrap=True)
     for source in outcome.sources:
         failed = source["checks_failed"]
         checks = (
             f"{source['checks_passed']}[red]/{failed} failed[/]" if failed else f"[green]{source['checks_passed']}[/]"
-        )
-        word = (
-            f"[red]{source['fault']}[/]" if source["fault"] else ("" if source["is_change"] else "[dim]nothing new[/]")
         )
         table.add_row(
             source["source"],
             *(f"{source[name]:,}" for name in ("records", "new", "changed", "deleted")),
             f"[yellow]{source['rejected']:,}[/]" if source["rejected"] else "0",
             checks if source["checks_passed"] or failed else "–",
-            word,
         )
     out.print(table)
+    for source in outcome.sources:
+        if source["fault"]:
+            out.print(f"[red]{source['source']}:[/] {source['fault']}", highlight=False)
     out.print(f"Checks: [green]{outcome.checks_passed} passed[/], {_failed(outcome.checks_failed)}")
     if not outcome.succeeded:
         out.print(f"[bold red]No release:[/] {outcome.failed_step}: {outcome.fault}", highlight=False)
@@ -214,7 +218,9 @@ def _summary(outcome: Outcome) -> None:
             if (folder / name).exists():
                 out.print(f"  {what:<17} {shown / name}", highlight=False, soft_wrap=True)
     if outcome.exit_code == Exit.PARTIAL:
-        out.print("[bold yellow]Partial:[/] a source failed; its last good data were used and are marked by their age.")
+        out.print(
+            "[bold yellow]Partial:[/] a source failed; the figures rest on its last good data, and the next refresh tries again."
+        )
 
 
 def _failed(count: int) -> str:

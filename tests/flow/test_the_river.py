@@ -1,0 +1,214 @@
+"""The whole river as a user runs it: `mhwg refresh` on the practice ground, again with nothing new, again a week later.
+
+The figures asserted are the ministry's published ones (deployments 2022 and 2023, plan of 2022), as printed in the
+releases cited in assets/labour/published.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from practice.clock import PracticeClock
+from practice.labour.registers import canaries as worker_canaries
+from practice.world.region import World
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def mhwg(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "MHWG_STATE": str(state),
+        "NO_COLOR": "1",
+        "COLUMNS": "160",
+        "MHWG_SETTINGS": str(PROJECT / "practice" / "mhwg.toml"),
+    }
+    environment.pop("DAGSTER_HOME", None)
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=state.parent,
+    )
+
+
+def refresh(state: Path) -> dict:
+    done = mhwg(state, "refresh", "--json")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+def digests(state: Path) -> dict[str, str]:
+    return {
+        path.relative_to(state).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(state.rglob("*"))
+        if path.is_file() and not path.is_relative_to(state / "dagster")
+    }
+
+
+@pytest.fixture(scope="module")
+def river(tmp_path_factory):
+    """A state after its first refresh, and what that refresh said."""
+    state = tmp_path_factory.mktemp("river") / "var"
+    state.mkdir()
+    return state, refresh(state)
+
+
+def released(state: Path, query: str) -> list[tuple]:
+    with duckdb.connect(str(state / "release" / "current" / "mhwg.duckdb"), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_every_source_reached_the_release(river):
+    state, said = river
+    assert said["release_state"] == "published"
+    by_source = {source["source"]: source for source in said["sources"]}
+    for name in ("dhis2_vnm", "dhis2_khm", "labour", "survey", "reference", "programme"):
+        assert by_source[name]["new"] > 0, name
+        assert by_source[name]["fault"] is None
+    assert said["checks_passed"] > 300
+    assert (state / "release" / "current" / "index.html").exists()
+
+
+def test_the_real_figures_come_out_right(river):
+    state, _ = river
+    value = "select value from observation where indicator_code = '{}' and area_code = 'VNM' and period_code = '{}' and sex_code = '{}'"
+    whole = " and destination_code = '_T' and age_code = '_T' and category_code = '_T' and origin_code = '_T'"
+    assert released(state, value.format("LM01", "2023", "_T") + whole) == [(159986.0,)]
+    assert released(state, value.format("LM01", "2023", "F") + whole) == [(55804.0,)]
+    assert released(state, value.format("LM01", "2022", "_T") + whole) == [(142779.0,)]
+    ((plan,),) = released(state, value.format("LM04", "2022", "_T") + whole)
+    assert round(plan, 2) == 158.64
+
+
+def test_real_bulletins_are_not_marked_practice_and_invented_patients_are(river):
+    state, _ = river
+    rows = released(
+        state,
+        "select indicator_code, bool_or(is_practice), bool_and(is_practice) from observation "
+        "where indicator_code in ('LM04', 'TB01', 'TB10', 'TB11', 'UH04') group by all order by all",
+    )
+    assert {code: (some, every) for code, some, every in rows} == {
+        "LM04": (False, False), "TB01": (False, False), "TB10": (True, True), "TB11": (True, True), "UH04": (True, True),
+    }  # fmt: skip
+
+
+def test_small_counts_are_null_with_a_status_in_every_format(river):
+    state, _ = river
+    assert released(
+        state,
+        "select count(*) from observation where indicator_code = 'TB10' and (value between 1 and 4 or numerator between 1 and 4)",
+    ) == [(0,)]
+    ((hidden, with_number),) = released(
+        state,
+        "select count(*), count(coalesce(value, lower, upper, numerator, denominator)) from observation where obs_status = 'Q'",
+    )
+    assert hidden > 0
+    assert with_number == 0
+    csv = pl.read_csv(state / "release" / "current" / "data" / "observation.csv", infer_schema=False)
+    suppressed = csv.filter(pl.col("obs_status") == "Q")
+    assert suppressed.height == hidden
+    assert (
+        suppressed.select(pl.col("value", "lower", "upper", "numerator", "denominator").is_not_null().any()).row(0)
+        == (False,) * 5
+    )
+
+
+def test_no_identifier_reached_any_file(river):
+    state, _ = river
+    clock = PracticeClock(state / "practice")
+    planted = {text for text in World(clock.seed).canaries(clock.instant()).all() if len(text) >= 7}
+    planted |= {text for text in worker_canaries(clock.instant().date()) if len(text) >= 7}
+    assert len(planted) > 50
+    # Every n-th in order, so that a search of all bytes stays a matter of seconds; each kind of identifier is among them.
+    needles = [text.encode() for text in sorted(planted)[:: max(1, len(planted) // 200)]]
+    found = []
+    for path in state.rglob("*"):
+        # The inbox is what providers sent; everything that the pipeline wrote is searched, Dagster's storage included.
+        if not path.is_file() or path.is_relative_to(state / "inbox"):
+            continue
+        haystacks = [path.read_bytes()]
+        if path.suffix == ".parquet":
+            haystacks.append(str(pl.read_parquet(path).rows()).encode())
+        found += [path.relative_to(state).as_posix() for needle in needles if any(needle in hay for hay in haystacks)]
+    with duckdb.connect(str(state / "warehouse.duckdb"), read_only=True) as connection:
+        for schema, name in connection.execute("select schema_name, table_name from duckdb_tables()").fetchall():
+            text = str(connection.execute(f'select * from "{schema}"."{name}"').fetchall()).encode()
+            found += [f"{schema}.{name}" for needle in needles if needle in text]
+    assert found == []
+
+
+def test_a_second_refresh_is_no_refresh(river):
+    state, first = river
+    before = digests(state)
+    said = refresh(state)
+    assert said["release_state"] == "unchanged"
+    assert said["release_id"] == first["release_id"]
+    assert not any(source["is_change"] for source in said["sources"])
+    assert digests(state) == before
+
+
+def test_a_week_later_only_changes_come_and_an_open_reader_keeps_its_release(river, tmp_path):
+    state, first = river
+    later = tmp_path / "var"
+    shutil.copytree(state, later, symlinks=True)
+    reader = duckdb.connect(str(later / "release" / "current" / "mhwg.duckdb"), read_only=True)
+    count = "select count(*), sum(value) from observation"
+    shown = reader.execute(count).fetchall()
+
+    assert mhwg(later, "practice", "advance").returncode == 0
+    said = refresh(later)
+
+    assert said["release_state"] == "published"
+    assert said["release_id"] > first["release_id"]
+    for source in said["sources"]:
+        if source["source"] in ("dhis2_vnm", "dhis2_khm"):
+            assert source["new"] > 0
+            assert source["changed"] > 0
+            assert source["deleted"] > 0
+            assert source["new"] < 5000  # a week, not the whole server
+    assert reader.execute(count).fetchall() == shown
+    reader.close()
+    with duckdb.connect(str(later / "warehouse.duckdb"), read_only=True) as warehouse:
+        closed = warehouse.execute(
+            "select count(*) from core.referral_record where recorded_to < timestamp '9999-12-31'"
+        ).fetchall()
+    assert closed[0][0] > 0
+
+
+def test_a_table_in_the_terminal_and_the_status(river):
+    state, said = river
+    table = mhwg(state, "table", "rt01", "--language", "vi")
+    assert table.returncode == 0
+    assert "159.986" in table.stdout
+    listed = mhwg(state, "table")
+    assert "RT04" in listed.stdout
+    status = mhwg(state, "status", "--json")
+    assert json.loads(status.stdout)["release"] == said["release_id"]
+
+
+def test_mistakes_end_with_their_exit_code_and_no_traceback(river, tmp_path):
+    state, _ = river
+    for arguments, code in (
+        (("table", "RT99"), 6),
+        (("table", "RT01", "-l", "fr"), 64),
+        (("nonsense",), 64),
+        (("practice", "advance", "0"), 64),
+    ):
+        done = mhwg(state, *arguments)
+        assert done.returncode == code, (arguments, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert done.stderr.strip()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = mhwg(empty, "status")
+    assert (done.returncode, "mhwg refresh" in done.stderr) == (6, True)
