@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from assets.loading import derive_table
-from assets.quality.assets import review_current_rows
+from assets.quality.assets import REVIEWED, review_current_rows
 from expectations.scales import GreatExpectationsScales
 from warehouse.store import Warehouse
 
@@ -50,7 +50,7 @@ def register(connection: Any, period: str, start: str, end: str) -> None:
     )
 
 
-def look(warehouse: Warehouse, at: datetime) -> Any:
+def look(warehouse: Warehouse, at: datetime, inputs_as_of: str = "first") -> Any:
     return derive_table(
         warehouse,
         GreatExpectationsScales(),
@@ -58,6 +58,8 @@ def look(warehouse: Warehouse, at: datetime) -> Any:
         at,
         "core.quality_finding",
         lambda connection: review_current_rows(connection, at),
+        inputs=REVIEWED,
+        also=[inputs_as_of],  # the rows here are written past the loader, so the test says when they changed
     )
 
 
@@ -67,11 +69,13 @@ def test_a_finding_opens_stays_and_closes(store: Warehouse) -> None:
     assert store.read("select review_code, subject_code from core.quality_finding_current").rows() == [
         ("missing_report", "ds/u1/202604")
     ]
-    second = look(store, AT + timedelta(seconds=1))
+    again = look(store, AT + timedelta(seconds=1))
+    assert again.load is None  # no input changed: nothing was computed
+    second = look(store, AT + timedelta(seconds=1), "looked at once more")
     assert second.load is not None
     assert not second.load.committed
     with store.connect() as connection:
         register(connection, "202604", "2026-04-01", "2026-04-30")
-    look(store, AT + timedelta(days=1))
+    look(store, AT + timedelta(days=1), "second")
     assert store.read("select count(*) from core.quality_finding_current").item() == 0
     assert store.read("select count(*) from core.quality_finding").item() == 1
