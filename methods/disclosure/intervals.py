@@ -84,6 +84,20 @@ class Block:
         table = np.rint(whole.x).astype(np.int64)
         return table if np.array_equal(self.matrix @ table, right) else None
 
+    def relaxed_width(self, position: int) -> float:
+        """An upper limit of the width of this cell's interval: fractions of persons allowed, so no branching."""
+        self._set(np.array([], dtype=np.int64), np.array([]), np.array([]))
+        assert self._programme is not None
+        ends = []
+        for sense in (1, -1):
+            cost = np.zeros(len(self.cells))
+            cost[position] = sense
+            answer = self._programme.solve(cost)
+            if answer is None:
+                return float("inf")
+            ends.append(float(answer[position]))
+        return float(np.floor(ends[1] + 1e-6) - np.ceil(ends[0] - 1e-6))
+
     def show(self, positions: IntArray) -> None:
         """These cells are public from now on."""
         self._set(positions, self.truth[positions].astype(float), self.truth[positions].astype(float))

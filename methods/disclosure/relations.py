@@ -115,21 +115,19 @@ def _age_sums(codes: tuple[str, ...]) -> Template:
     return found
 
 
-_AGE_FORMS = (
-    (re.compile(r"^Y(\d+)T(\d+)$"), lambda match: (int(match[1]), int(match[2]) + 1)),
-    (re.compile(r"^Y_GE(\d+)$"), lambda match: (int(match[1]), 1000)),
-    (re.compile(r"^Y_LT(\d+)$"), lambda match: (0, int(match[1]))),
-    (re.compile(r"^Y(\d+)$"), lambda match: (int(match[1]), int(match[1]) + 1)),
-)
+_BAND = re.compile(r"^Y(\d+)T(\d+)$")
+_SINGLE = re.compile(r"^Y(_GE|_LT|)(\d+)$")
 
 
 def age_span(code: str) -> tuple[int, int] | None:
     """Completed years [from, to) of an SDMX age code; None for a code that is no band (unknown age)."""
     if code == TOTAL:
         return (0, 1000)
-    for form, span in _AGE_FORMS:
-        if match := form.match(code):
-            return span(match)
+    if match := _BAND.match(code):
+        return int(match[1]), int(match[2]) + 1
+    if match := _SINGLE.match(code):
+        year = int(match[2])
+        return {"_GE": (year, 1000), "_LT": (0, year), "": (year, year + 1)}[match[1]]
     return None
 
 

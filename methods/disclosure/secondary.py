@@ -67,17 +67,21 @@ def choose_suppression(
     primary_rows: BoolArray,
     *,
     hints: BoolArray | None = None,
+    hint_primary: BoolArray | None = None,
     hint_discount: float = 0.5,
     informed_width: int = 1,
     ignore: Iterable[int] = (),
 ) -> SuppressionPattern:
     """Every cell with a demand has a feasible interval at least that wide, at a low total weight of hidden rows.
 
-    `hints` are rows that were hidden last time: they cost less, so that the pattern stays where it was. With
-    `informed_width` each primary cell keeps that many further values even for a reader who uses the statuses (primary
-    = small). `ignore` lists cells whose demand is hopeless and accepted.
+    `hints` are rows that were hidden last time, `hint_primary` those of them that were small themselves: where the small
+    rows of a connected group are the same as then and last time's pattern still serves, it is kept as it was; elsewhere such
+    rows cost less. With `informed_width` each primary cell keeps that many further values even for a reader who uses the
+    statuses (primary = small). `ignore` lists cells whose demand is hopeless and accepted.
     """
     search = _Search(system, primary_rows, hints, hint_discount, frozenset(ignore))
+    if hints is not None and hint_primary is not None:
+        search.keep_last(hints, hint_primary, informed_width)
     search.protect_all(is_informed=False, width=None)
     if informed_width > 0:
         search.protect_all(is_informed=True, width=informed_width)
@@ -121,6 +125,7 @@ class _Search:
         self.bare: dict[tuple[int, bool], Block] = {}
         self.unproven: set[int] = set()
         self.cleaning_solves = 0
+        self.kept_rows: IntArray = np.array([], dtype=np.int64)
         self.rows_of = system.revealed_by
         self.open_cost = self._open_cost()
 
@@ -158,7 +163,53 @@ class _Search:
             self.wide[group, is_informed] = _Wide(self.system, cells, *self._limits(cells, reach, is_informed))
         return self.wide[group, is_informed]
 
-    def _use_what_is_hidden(self, targets: IntArray, is_informed: bool, width: int | None) -> None:
+    def keep_last(self, hints: BoolArray, hint_primary: BoolArray, informed_width: int) -> None:
+        """Groups whose small rows did not change start from last time's pattern, and end there if it still protects.
+
+        Without this, two runs on equal data could choose two patterns of equal worth, and a release would seem to change.
+        """
+        rows_of_group = [np.unique(self.rows_of[cells].indices) for cells in self.groups]
+        tried = [
+            number
+            for number, rows in enumerate(rows_of_group)
+            if len(rows) and np.array_equal(self.primary_rows[rows], hint_primary[rows])
+        ]
+        for number in tried:
+            rows = rows_of_group[number]
+            self.hidden_rows[rows] |= hints[rows] & self.system.row_is_hideable[rows]
+        demanded = np.flatnonzero((self.system.need > 0) & np.isin(self.group_of, tried) & ~self.fixed)
+        self._use_what_is_hidden(demanded, False, None)
+        self._use_what_is_hidden(demanded, True, informed_width)
+        # Only what the quick look left open is worth branching for.
+        self._use_what_is_hidden(demanded, False, None, branches=True)
+        self._use_what_is_hidden(self._hopeful(demanded, informed_width), True, informed_width, branches=True)
+        broken = {
+            int(self.group_of[cell])
+            for cell in demanded.tolist()
+            for is_informed, need in ((False, int(self.system.need[cell])), (True, informed_width))
+            if cell not in self.hopeless[is_informed]
+            and self.tables.reach(cell, is_informed) < need
+            and not self._is_hopeless(cell, need, is_informed)
+        }
+        for number in broken:
+            rows = rows_of_group[number]
+            self.hidden_rows[rows] = self.primary_rows[rows]
+            self.tables.forget(self.tables.moving(self.groups[number].tolist()))
+        self.kept_rows = np.unique(
+            np.concatenate([rows_of_group[n] for n in tried if n not in broken] or [np.array([], dtype=np.int64)])
+        )
+        self.open_cost = self._open_cost()
+
+    def _hopeful(self, targets: IntArray, informed_width: int) -> IntArray:
+        """Those whom a reader of the statuses could be kept from placing; the others are remembered as hopeless."""
+        for cell in targets.tolist():
+            if self.tables.reach(cell, True) < informed_width and self._is_hopeless(cell, informed_width, True):
+                self.hopeless[True].add(cell)
+        return np.array([cell for cell in targets.tolist() if cell not in self.hopeless[True]], dtype=np.int64)
+
+    def _use_what_is_hidden(
+        self, targets: IntArray, is_informed: bool, width: int | None, *, branches: bool = False
+    ) -> None:
         """Looks for tables that need no further hiding, which is most of them where small cells are many: a few pivots each."""
         group_of = np.full(self.system.cell_count, -1)
         groups = self.system.components(self.system.hidden_cells(self.hidden_rows))
@@ -177,7 +228,7 @@ class _Search:
             for sense in (-1, 1):
                 if self.tables.reach(cell, is_informed) >= need:
                     break
-                table = block.solve(position, sense, is_last_resort=False)
+                table = block.solve(position, sense, is_last_resort=branches)
                 if table is not None:
                     self.tables.add(block.cells, table - block.truth, is_informed)
 
@@ -274,7 +325,8 @@ class _Search:
         group = int(self.group_of[cell])
         if (group, is_informed) not in self.bare:
             self.bare[group, is_informed] = block_of(self.system, self.groups[group], is_informed=is_informed)
-        return self._widest(self.bare[group, is_informed], cell) < need
+        block = self.bare[group, is_informed]
+        return block.relaxed_width(int(np.searchsorted(block.cells, cell))) < need
 
     def _sizes(self, cell: int) -> tuple[int, ...]:
         """Neighbourhoods worth a search: a small group at once, a large one in steps."""
@@ -461,7 +513,7 @@ class _Search:
         Blocks too large to re-check are left as they are.
         """
         system = self.system
-        candidates = np.flatnonzero(self.hidden_rows & ~self.primary_rows)
+        candidates = np.setdiff1d(np.flatnonzero(self.hidden_rows & ~self.primary_rows), self.kept_rows)
         candidates = candidates[np.lexsort((candidates, -system.row_weight[candidates]))]
         if not len(candidates):
             return
