@@ -163,7 +163,8 @@ def derive_table(
             report.pulled_records = frame.height
             if load.load_frame(table, frame, mode="snapshot").is_change:
                 load.weigh(table, scales)
-                load.mark(source_code, PART, digest)
+            load.mark(source_code, PART, digest)
+            load.report.remembered = True
     except (CriticalRuleFailed, WeighingFailed) as fault:
         report.fault = str(fault)
         report.outcomes = list(load.report.outcomes) if load else []

@@ -91,8 +91,8 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             result = build_release(
                 protected, catalogue, ReleaseContext(refresh.recorded_at, code_version(), receipts), shelf.folder
             )
-            # The two tables mirror the files: they move only when a release does.
             load.report.released = result.is_new
+            load.report.remembered = True
             load.mark("release", PART, f"{digest} {result.release_id}")
         counts = {made[0].name: protected.frame.height, made[1].name: cells.height}
         yield from selected(

@@ -71,6 +71,8 @@ class LoadReport:
     new_receipts: int = 0
     released: bool = False
     """True when a release was published from this transaction: its mirror tables are worth writing."""
+    remembered: bool = False
+    """True when the same result came from changed inputs or code: worth keeping, so that it is not computed again."""
     committed: bool = False
 
     @property
@@ -375,6 +377,8 @@ def transaction(warehouse: Warehouse, source_code: str, recorded_at: datetime) -
                 load._write_record()
                 connection.execute("commit")
                 load.report.committed = True
+            elif load.report.remembered:
+                connection.execute("commit")
             else:
                 connection.execute("rollback")
         except BaseException:

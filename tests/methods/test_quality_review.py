@@ -104,7 +104,11 @@ def test_every_kind_of_finding_is_named() -> None:
         ("unexpected_report", "ds/stranger/202604"),
     ]
     outlier = findings.row(1, named=True)
-    assert (outlier["observed_value"], outlier["silence_code"], outlier["dimension_code"]) == (40.0, "mad_zero", "internal")
+    assert (outlier["observed_value"], outlier["silence_code"], outlier["dimension_code"]) == (
+        40.0,
+        "mad_zero",
+        "internal",
+    )
     assert outlier["expected_value"] < 1
     assert outlier["tail_probability"] < 1e-4
 

@@ -42,7 +42,9 @@ def connection() -> duckdb.DuckDBPyConnection:
     return con
 
 
-def values(rows: dict[tuple[str, str], int | None], deleted: set[tuple[str, str]] = frozenset(), note: str = "r1") -> str:
+def values(
+    rows: dict[tuple[str, str], int | None], deleted: set[tuple[str, str]] = frozenset(), note: str = "r1"
+) -> str:
     lines = [
         f"('{place}', '{name}', {'null' if size is None else size}::integer, '{note}', 'receipt', false)"
         for (place, name), size in rows.items()
@@ -137,7 +139,10 @@ def test_a_deletion_of_what_was_never_there_writes_nothing():
 @pytest.mark.parametrize(
     ("batch", "words"),
     [
-        ("select * from (values ('a','b',1,'n','r',false),('a','b',2,'n','r',false)) t(place,name,size,note,receipt_id,is_deleted)", "1 repeated"),
+        (
+            "select * from (values ('a','b',1,'n','r',false),('a','b',2,'n','r',false)) t(place,name,size,note,receipt_id,is_deleted)",
+            "1 repeated",
+        ),
         ("select * from (values (null,'b',1,'n','r',false)) t(place,name,size,note,receipt_id,is_deleted)", "1 empty"),
     ],
 )
