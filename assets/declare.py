@@ -5,15 +5,18 @@ is pulled or computed.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from assets.loading import SourceReport
+from assets.loading import Batches, SourceReport, load_source
 from warehouse.catalogue.table_catalogue import Table, tables
+from warehouse.clock import Refresh
 from warehouse.history import LoadCounts
+from warehouse.landing import Landing
 from warehouse.quality import CheckDescription, RuleOutcome, Scales
+from warehouse.store import Warehouse
 
 LAYER_KINDS = {
     "staging": {"duckdb", "polars"},
@@ -193,3 +196,28 @@ def load_results(
         yield dg.MaterializeResult(asset_key=table_key(table.name), metadata=metadata)
     outcomes = [outcome for report in reports for outcome in report.outcomes]
     yield from check_results(outcomes, loaded, scales)
+
+
+def load_step(
+    source_code: str, loaded: Sequence[Table], scales: Scales, batches: Callable[[Landing], Batches]
+) -> dg.AssetsDefinition:
+    """The step `load_<source>` of a source with one instance: every waiting pull goes through `load_source`."""
+
+    @dg.multi_asset(
+        can_subset=True,
+        name=f"load_{source_code}",
+        specs=load_specs(loaded, [landing_key(source_code)]),
+        check_specs=check_specs(loaded, scales),
+    )
+    def load(
+        context: dg.AssetExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        landing: dg.ResourceParam[Landing],
+        refresh: dg.ResourceParam[Refresh],
+        scales: dg.ResourceParam[Scales],
+    ) -> Iterator[Any]:
+        report = load_source(warehouse, landing, scales, source_code, refresh.recorded_at, batches(landing))
+        counts = warehouse.row_counts(table.name for table in loaded)
+        yield from selected(context, load_results(loaded, [report], counts, scales))
+
+    return load

@@ -12,7 +12,7 @@ from assets.declare import (
     check_specs,
     landing_key,
     load_results,
-    load_specs,
+    load_step,
     loaded_tables,
     selected,
     table_key,
@@ -24,7 +24,7 @@ from assets.labour.findings import SOURCE as RECONCILIATION
 from assets.labour.findings import TABLE as FINDINGS
 from assets.labour.findings import current_findings
 from assets.labour.stage import batches
-from assets.loading import derive_table, known_receipts, load_source
+from assets.loading import derive_table, known_receipts
 from methods.pseudonym import Pseudonymiser
 from warehouse.catalogue.table_catalogue import tables
 from warehouse.clock import Refresh
@@ -83,23 +83,6 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
 
     @dg.multi_asset(
         can_subset=True,
-        name="load_labour",
-        specs=load_specs(loaded, [landing_key(SOURCE)]),
-        check_specs=check_specs(loaded, scales),
-    )
-    def load_labour(
-        context: dg.AssetExecutionContext,
-        warehouse: dg.ResourceParam[Warehouse],
-        landing: dg.ResourceParam[Landing],
-        refresh: dg.ResourceParam[Refresh],
-        scales: dg.ResourceParam[Scales],
-    ) -> Iterator[Any]:
-        report = load_source(warehouse, landing, scales, SOURCE, refresh.recorded_at, batches(landing))
-        counts = warehouse.row_counts(table.name for table in loaded)
-        yield from selected(context, load_results(loaded, [report], counts, scales))
-
-    @dg.multi_asset(
-        can_subset=True,
         name="reconcile_labour",
         specs=[table_spec(findings, [table_key("core.labour_figure"), table_key("core.labour_contract")])],
         check_specs=check_specs([findings], scales),
@@ -121,4 +104,4 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         )
         yield from selected(context, load_results([findings], [report], warehouse.row_counts([FINDINGS]), scales))
 
-    return [land_labour, load_labour, reconcile_labour]
+    return [land_labour, load_step(SOURCE, loaded, scales, batches), reconcile_labour]

@@ -3,14 +3,14 @@
 Belongs here: declaring. Does not belong here: reading files.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
-from assets.declare import check_specs, landing_key, load_results, load_specs, loaded_tables, selected
+from assets.declare import landing_key, load_step, loaded_tables
 from assets.inbox import Inbox
-from assets.loading import known_receipts, load_source
+from assets.loading import known_receipts
 from assets.programme.read import SOURCE, batches, landed_sha256, pull_files, pull_inbox, shipped_files
 from warehouse.clock import Refresh
 from warehouse.landing import Landing
@@ -53,21 +53,4 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         context.log.info("programme: %s new files, %s known", len(receipts), known_files)
         return dg.MaterializeResult(metadata={"new_files": len(receipts), "known_files": known_files})
 
-    @dg.multi_asset(
-        can_subset=True,
-        name="load_programme",
-        specs=load_specs(loaded, [landing_key(SOURCE)]),
-        check_specs=check_specs(loaded, scales),
-    )
-    def load_programme(
-        context: dg.AssetExecutionContext,
-        warehouse: dg.ResourceParam[Warehouse],
-        landing: dg.ResourceParam[Landing],
-        refresh: dg.ResourceParam[Refresh],
-        scales: dg.ResourceParam[Scales],
-    ) -> Iterator[Any]:
-        report = load_source(warehouse, landing, scales, SOURCE, refresh.recorded_at, batches(landing))
-        counts = warehouse.row_counts(table.name for table in loaded)
-        yield from selected(context, load_results(loaded, [report], counts, scales))
-
-    return [land_programme, load_programme]
+    return [land_programme, load_step(SOURCE, loaded, scales, batches)]

@@ -1,12 +1,12 @@
 """Reference series and frames in Dagster: landed from the files shipped with the code, loaded like any other source."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
-from assets.declare import check_specs, landing_key, load_results, load_specs, loaded_tables, selected
-from assets.loading import load_source, loaded_receipt_ids
+from assets.declare import landing_key, load_step, loaded_tables
+from assets.loading import loaded_receipt_ids
 from assets.reference.read import SOURCE, batches, land
 from warehouse.clock import Refresh
 from warehouse.landing import Landing
@@ -37,21 +37,4 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         landing.note_pull(receipts, refresh.as_at)
         return dg.MaterializeResult(metadata={"new_receipts": len(receipts)})
 
-    @dg.multi_asset(
-        can_subset=True,
-        name="load_reference",
-        specs=load_specs(loaded, [landing_key(SOURCE)]),
-        check_specs=check_specs(loaded, scales),
-    )
-    def load_reference(
-        context: dg.AssetExecutionContext,
-        warehouse: dg.ResourceParam[Warehouse],
-        landing: dg.ResourceParam[Landing],
-        refresh: dg.ResourceParam[Refresh],
-        scales: dg.ResourceParam[Scales],
-    ) -> Iterator[Any]:
-        report = load_source(warehouse, landing, scales, SOURCE, refresh.recorded_at, batches(landing))
-        counts = warehouse.row_counts(table.name for table in loaded)
-        yield from selected(context, load_results(loaded, [report], counts, scales))
-
-    return [land_reference, load_reference]
+    return [land_reference, load_step(SOURCE, loaded, scales, batches)]

@@ -13,14 +13,14 @@ from assets.declare import (
     check_specs,
     landing_key,
     load_results,
-    load_specs,
+    load_step,
     loaded_tables,
     selected,
     table_key,
     table_spec,
 )
 from assets.inbox import Inbox
-from assets.loading import Batch, TableLoad, derive_table, known_receipts, load_source
+from assets.loading import Batch, TableLoad, derive_table, known_receipts
 from assets.survey.declarations import load_designs, load_measures, load_recodes
 from assets.survey.estimate import estimate_frame
 from assets.survey.inbox import landed_digests, pull_inbox
@@ -99,23 +99,6 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
 
     @dg.multi_asset(
         can_subset=True,
-        name="load_survey",
-        specs=load_specs(loaded, [landing_key(SOURCE)]),
-        check_specs=check_specs(loaded, scales),
-    )
-    def load_survey(
-        context: dg.AssetExecutionContext,
-        warehouse: dg.ResourceParam[Warehouse],
-        landing: dg.ResourceParam[Landing],
-        refresh: dg.ResourceParam[Refresh],
-        scales: dg.ResourceParam[Scales],
-    ) -> Iterator[Any]:
-        report = load_source(warehouse, landing, scales, SOURCE, refresh.recorded_at, batches(landing))
-        counts = warehouse.row_counts(table.name for table in loaded)
-        yield from selected(context, load_results(loaded, [report], counts, scales))
-
-    @dg.multi_asset(
-        can_subset=True,
         name="estimate_surveys",
         specs=[table_spec(estimates, [table_key(name) for name in LOADS])],
         check_specs=check_specs([estimates], scales),
@@ -133,7 +116,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             context, load_results([estimates], [report], warehouse.row_counts([estimates.name]), scales)
         )
 
-    return [land_survey, load_survey, estimate_surveys]
+    return [land_survey, load_step(SOURCE, loaded, scales, batches), estimate_surveys]
 
 
 def estimate_current_people(connection: Any) -> pl.DataFrame:
