@@ -24,7 +24,7 @@ refresh: $(VENV)/.installed
 	@$(BIN)/mhwg refresh
 
 test: $(VENV)/.installed
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n auto --dist loadscope $(TESTS)
 
 dev: $(VENV)/.installed
 	@$(BIN)/mhwg dev
@@ -38,5 +38,5 @@ check: $(VENV)/.installed
 # Resolve anew and export with hashes and without any index host.
 lock: $(VENV)/.installed
 	@$(BIN)/uv lock --quiet
-	@$(BIN)/uv export --quiet --frozen --no-emit-project --all-groups --no-header --no-annotate --format requirements-txt -o requirements.lock
+	@$(BIN)/uv export --quiet --frozen --no-emit-project --all-groups --no-group peers --all-extras --no-header --no-annotate --format requirements-txt -o requirements.lock
 	@rm -f uv.lock
