@@ -87,7 +87,12 @@ def _about_server(client: Dhis2Client, facts: ServerFacts) -> list[Finding]:
         )
     else:
         age = (facts.server_at - parse_instant(facts.analytics_at, facts.zone)).total_seconds() / 86400
-        findings.append(Finding("analytics", "ok" if age <= 7 else "warning", f"{age:.1f} days old"))
+        advice = (
+            ""
+            if age <= 7
+            else "Ask the server's administrator why the analytics build no longer runs; pulls do not need it."
+        )
+        findings.append(Finding("analytics", "ok" if age <= 7 else "warning", f"{age:.1f} days old", advice))
     return findings
 
 
@@ -141,6 +146,23 @@ def _presence(subject: str, wanted: set[str], found: list[dict[str, Any]]) -> Fi
     return Finding(subject, "ok", f"all {len(wanted)} found")
 
 
+def _unreadable(subject: str, found: list[dict[str, Any]]) -> list[Finding]:
+    """Objects whose definition is shared with the user and whose data are not: their values never come, and no error either."""
+    closed = sorted(
+        str(item["id"]) for item in found if ((item.get("access") or {}).get("data") or {}).get("read") is False
+    )
+    if not closed:
+        return []
+    return [
+        Finding(
+            subject,
+            "fault",
+            f"no right to read the data of {', '.join(closed)}",
+            "Ask the server's administrator to share them with the service user: data, can view.",
+        )
+    ]
+
+
 def _about_data_sets(client: Dhis2Client, mapping: InstanceMapping) -> list[Finding]:
     findings: list[Finding] = []
     if not mapping.data_sets:
@@ -149,11 +171,14 @@ def _about_data_sets(client: Dhis2Client, mapping: InstanceMapping) -> list[Find
     found = _asked(
         findings,
         "data sets",
-        lambda: metadata.metadata_by_id(client, "dataSets", wanted, "id,periodType,dataSetElements[dataElement[id]]"),
+        lambda: metadata.metadata_by_id(
+            client, "dataSets", wanted, "id,periodType,access[data[read]],dataSetElements[dataElement[id]]"
+        ),
     )
     if found is None:
         return findings
     findings.append(_presence("data sets", set(wanted), found))
+    findings += _unreadable("data sets", found)
     for item in found:
         data_set = wanted[str(item["id"])]
         if item.get("periodType") not in (None, data_set.period_type):
@@ -197,9 +222,15 @@ def _about_referral(client: Dhis2Client, mapping: InstanceMapping) -> list[Findi
         ("referral attributes", "trackedEntityAttributes", set(referral.attributes)),
         ("referral elements", "dataElements", set(referral.elements)),
     ):
-        rows = _asked(findings, subject, partial(metadata.metadata_by_id, client, kind, uids, "id"))
+        shared = kind in ("programs", "programStages")
+        rows = _asked(
+            findings,
+            subject,
+            partial(metadata.metadata_by_id, client, kind, uids, "id,access[data[read]]" if shared else "id"),
+        )
         if rows is not None:
             findings.append(_presence(subject, uids, rows))
+            findings += _unreadable(subject, rows)
     findings += _about_options(client, mapping)
     return findings
 
@@ -213,7 +244,8 @@ def _about_options(client: Dhis2Client, mapping: InstanceMapping) -> list[Findin
         fields = "id,optionSet[options[code]]"
         rows = _asked(findings, "options", partial(metadata.metadata_by_id, client, kind, holders, fields))
         for row in rows or []:
-            concept = holders[str(row["id"])]
+            if (concept := holders.get(str(row["id"]))) is None:
+                continue
             known = referral.options_of(concept)
             codes = {str(option.get("code")) for option in (row.get("optionSet") or {}).get("options") or []}
             unknown = sorted(codes - set(known))

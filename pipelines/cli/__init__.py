@@ -28,6 +28,10 @@ practice_app = typer.Typer(
     help="The practice ground: a small synthetic region to try everything on.", no_args_is_help=True
 )
 app.add_typer(practice_app, name="practice")
+sources_app = typer.Typer(
+    help="The DHIS2 servers: what works, what is missing, what they have to offer.", no_args_is_help=True
+)
+app.add_typer(sources_app, name="sources")
 
 USAGE_FAULT: type[Any] = typer.BadParameter.__mro__[2]
 """Base of all faults of a command line; typer carries its own copy of click and exports only the leaves."""
@@ -73,6 +77,45 @@ def dev(
     from pipelines.cli.dev import run
 
     raise typer.Exit(run(host, port))
+
+
+@sources_app.command("check")
+def sources_check(
+    code: Annotated[str | None, typer.Argument(help="Code of one server of the settings; none asks all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Connect, list what the service user can and cannot see, and how to mend each. Nothing is pulled. Exit 2: a pull cannot work."""
+    from pipelines.cli.sources import check
+
+    raise typer.Exit(check(code, as_json=as_json))
+
+
+@sources_app.command("discover")
+def sources_discover(
+    code: Annotated[
+        str | None, typer.Argument(help="Code of a server of the settings, or a new one with --url.")
+    ] = None,
+    word: Annotated[
+        list[str] | None, typer.Option("--word", help="Keep names and codes with this word; may repeat.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Address of a server that the settings do not know yet.")] = None,
+    credential_env: Annotated[str | None, typer.Option(help="Environment variable with its token, for --url.")] = None,
+    country: Annotated[str, typer.Option(help="ISO3 of its country, for --draft.")] = "VNM",
+    levels: Annotated[int, typer.Option(min=1, help="Organisation-unit levels to list.")] = 3,
+    as_draft: Annotated[bool, typer.Option("--draft", help="Write a [[dhis2]] table to standard output.")] = False,
+    program: Annotated[str | None, typer.Option(help="UID of the referral program, for --draft.")] = None,
+    data_set: Annotated[list[str] | None, typer.Option(help="UID of a data set, for --draft; may repeat.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List a server's programs, stages, attributes, data sets, elements and options, or draft its settings."""
+    from pipelines.cli.sources import discover
+
+    raise typer.Exit(
+        discover(
+            code, tuple(word or ()), url=url, credential_env=credential_env, country=country, levels=levels,
+            as_draft=as_draft, program=program, data_sets=tuple(data_set or ()), as_json=as_json,
+        )
+    )  # fmt: skip
 
 
 @practice_app.command("serve")

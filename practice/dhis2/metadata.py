@@ -21,6 +21,8 @@ from practice.world.region import ServerState
 
 Object = dict[str, Any]
 COMMON_ROOT = "zXbRegion01"
+# What the practice user may do with an object: read it and its data, no more.
+_READER = {"read": True, "update": False, "delete": False, "data": {"read": True, "write": False}}
 _LEVEL_NAMES = ("Country", "Province", "District or unit", "Facility", "Unit")
 # What a reference of this name points to, where the name is not the plural itself.
 _SINGULAR = {
@@ -100,7 +102,7 @@ class Metadata:
                 {
                     "id": made.uid, "code": made.code, "name": made.name, "shortName": made.name[:50],
                     "periodType": made.period_type, "timelyDays": float(made.timely_days), "openFuturePeriods": 0, "expiryDays": 0,
-                    "categoryCombo": {"id": definitions.DEFAULT_COMBO}, "formType": "DEFAULT",
+                    "categoryCombo": {"id": definitions.DEFAULT_COMBO}, "formType": "DEFAULT", "access": _READER,
                     "dataSetElements": [{"dataElement": {"id": e.uid}, "dataSet": {"id": made.uid}} for e in made.elements],
                     "organisationUnits": [{"id": u} for u in assigned],
                 }
@@ -249,7 +251,8 @@ class Metadata:
         ]  # fmt: skip
         stages = [
             {
-                "id": s.uid, "name": s.name, "sortOrder": n + 1, "repeatable": s.repeatable, "program": {"id": program.uid},
+                "id": s.uid, "name": s.name, "access": _READER, "sortOrder": n + 1, "repeatable": s.repeatable,
+                "program": {"id": program.uid},
                 "programStageDataElements": [{"dataElement": {"id": e.uid}, "compulsory": False} for e in s.elements],
             }
             for n, s in enumerate(program.stages)
@@ -260,7 +263,7 @@ class Metadata:
             {
                 "id": program.uid, "code": program.code, "name": program.name, "shortName": program.name,
                 "programType": "WITH_REGISTRATION",
-                "accessLevel": "OPEN", "version": 4, "trackedEntityType": {"id": program.tracked_entity_type},
+                "accessLevel": "OPEN", "version": 4, "access": _READER, "trackedEntityType": {"id": program.tracked_entity_type},
                 "programStages": [{"id": s.uid} for s in program.stages], "organisationUnits": units,
                 "programTrackedEntityAttributes": [
                     {"trackedEntityAttribute": {"id": a.uid}, "mandatory": False, "searchable": True} for a in program.attributes
