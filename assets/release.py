@@ -18,10 +18,10 @@ from warehouse.clock import Refresh
 from warehouse.history import as_naive_utc
 from warehouse.inputs_digest import PART, computed_from, inputs_digest
 from warehouse.load import transaction
-from warehouse.publishing.content import OBSERVATION_SCHEMA, ReleaseContext, Source
+from warehouse.publishing.content import OBSERVATION_SCHEMA, RELEASE_ID_FORMAT, ReleaseContext, Source
 from warehouse.publishing.inputs import area_links, release_areas, release_receipts
 from warehouse.publishing.protection import ledger, protect
-from warehouse.publishing.release import ReleaseResult, build_release, current_release, read_manifest, releases_on
+from warehouse.publishing.release import ReleaseResult, build_release, current_release, published_frames
 from warehouse.publishing.release_catalogue import release_catalogue
 from warehouse.publishing.shelf import ReleaseShelf
 from warehouse.publishing.tables import regional_set
@@ -126,15 +126,10 @@ def _earlier(connection: Any, shelf: ReleaseShelf) -> list[pl.DataFrame]:
     """Every earlier release as it was published, with what it hid put back from the observations of its instant: the audit
     against differencing must know what an attacker would find."""
     earlier = []
-    for folder in releases_on(shelf.folder):
-        path = folder / "data" / "observation.parquet"
-        if not path.exists():
-            continue
-        at = as_naive_utc(
-            datetime.fromisoformat(read_manifest(folder)["recorded_at"].replace("Z", "+00:00")).astimezone(UTC)
-        )
+    for release_id, frame in published_frames(shelf.folder).items():
+        at = as_naive_utc(datetime.strptime(release_id, RELEASE_ID_FORMAT).replace(tzinfo=UTC))
         truth = fetch_frame(
             connection, f"select {OBSERVATION_COLUMNS} from indicator.observation_as_of($at)", {"at": at}
         )
-        earlier.append(ledger(pl.read_parquet(path), truth))
+        earlier.append(ledger(frame, truth))
     return earlier

@@ -11,6 +11,7 @@ from assets.reference import assets as reference
 from assets.survey import assets as survey
 from expectations.scales import GreatExpectationsScales
 from pipelines.jobs import refresh
+from pipelines.jobs import release as release_job
 from pipelines.progress import progress_logger
 from pipelines.resources import build_resources, settings_in_force
 from pipelines.schedules import weekly
@@ -33,7 +34,7 @@ def defs() -> dg.Definitions:
             *indicators.build(scales),
             *release.build(scales),
         ],
-        jobs=[refresh],
+        jobs=[refresh, release_job],
         schedules=[weekly(settings)],
         resources=build_resources(settings),
         executor=dg.in_process_executor,

@@ -10,3 +10,11 @@ refresh = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     tags={"mhwg/job": "refresh"},
 )
+
+release = dg.define_asset_job(
+    "release",
+    selection=dg.AssetSelection.keys(["release", "observation"], ["release", "regional_cell"]),
+    description="Protect and publish what the warehouse holds, without pulling: after a change of policy, catalogue or pages.",
+    executor_def=dg.in_process_executor,
+    tags={"mhwg/job": "release"},
+)

@@ -32,10 +32,15 @@ sources_app = typer.Typer(
     help="The DHIS2 servers: what works, what is missing, what they have to offer.", no_args_is_help=True
 )
 app.add_typer(sources_app, name="sources")
+release_app = typer.Typer(
+    help="The shelf of releases: list, build, verify, compare, look back, withdraw.", no_args_is_help=True
+)
+app.add_typer(release_app, name="release")
 
 USAGE_FAULT: type[Any] = typer.BadParameter.__mro__[2]
 """Base of all faults of a command line; typer carries its own copy of click and exports only the leaves."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+ReleaseName = Annotated[str, typer.Argument(help="A release id or its beginning, `current` or `previous`.")]
 
 
 @app.command()
@@ -116,6 +121,61 @@ def sources_discover(
             as_draft=as_draft, program=program, data_sets=tuple(data_set or ()), as_json=as_json,
         )
     )  # fmt: skip
+
+
+@release_app.command("list")
+def release_list(as_json: Json = False) -> None:
+    """Every release on the shelf, oldest first; withdrawn ones with their reason."""
+    from pipelines.cli.release import list_all
+
+    raise typer.Exit(list_all(as_json=as_json))
+
+
+@release_app.command("build")
+def release_build(as_json: Json = False) -> None:
+    """Protect and publish what the warehouse holds now, without pulling; nothing is written when no figure moved."""
+    from pipelines.cli.release import build
+
+    raise typer.Exit(build(as_json=as_json))
+
+
+@release_app.command("verify")
+def release_verify(release: ReleaseName = "current", as_json: Json = False) -> None:
+    """Compare every file of a release with the checksums of its manifest; exit code 3 when one differs."""
+    from pipelines.cli.release import verify
+
+    raise typer.Exit(verify(release, as_json=as_json))
+
+
+@release_app.command("diff")
+def release_diff(before: ReleaseName = "previous", after: ReleaseName = "current", as_json: Json = False) -> None:
+    """What changed between two releases, figure by figure."""
+    from pipelines.cli.release import diff
+
+    raise typer.Exit(diff(before, after, as_json=as_json))
+
+
+@release_app.command("as-of")
+def release_as_of(
+    instant: Annotated[str, typer.Argument(help="A day or an instant (UTC), for instance 2026-12-01.")],
+    as_json: Json = False,
+) -> None:
+    """The release that readers saw on a day."""
+    from pipelines.cli.release import as_of
+
+    raise typer.Exit(as_of(instant, as_json=as_json))
+
+
+@release_app.command("withdraw")
+def release_withdraw(
+    release: ReleaseName,
+    reason: Annotated[str, typer.Option(help="Why, in one sentence; it stands on the tombstone for everybody.")],
+    as_json: Json = False,
+) -> None:
+    """Take a release off the shelf; a tombstone with the reason stays, `current` shows the newest one left."""
+    from pipelines.cli.release import withdraw
+
+    raise typer.Exit(withdraw(release, reason, as_json=as_json))
 
 
 @practice_app.command("serve")

@@ -17,6 +17,7 @@ from pipelines.failures import Exit
 from pipelines.settings import Settings, load_settings, use_dagster_home
 
 STEP_LOG = "mhwg.steps"
+_TITLES = {"refresh": "Weekly refresh", "release": "Release from what the warehouse holds"}
 
 
 @dataclass
@@ -42,17 +43,17 @@ class Outcome:
         return Exit.PARTIAL if any(source["fault"] for source in self.sources) else Exit.DONE
 
 
-def run(*, as_json: bool = False) -> int:
-    """The refresh has run; its exit code says how it ended."""
+def run(*, as_json: bool = False, job_name: str = "refresh") -> int:
+    """The refresh, or another job of the definitions, has run; its exit code says how it ended."""
     settings = load_settings()
     use_dagster_home(settings)
     out = error_console() if as_json else console()
     if settings.practice:
-        out.print("[bold]Weekly refresh on the practice ground[/] (synthetic data, marked in every output)")
+        out.print(f"[bold]{_TITLES[job_name]} on the practice ground[/] (synthetic data, marked in every output)")
     else:
-        out.print(f"[bold]Weekly refresh[/] for {settings.organisation}")
+        out.print(f"[bold]{_TITLES[job_name]}[/] for {settings.organisation}")
     with _quiet_libraries(), _progress(out):
-        outcome = execute(settings)
+        outcome = execute(settings, job_name)
     if as_json:
         console().print_json(json.dumps({**asdict(outcome), "exit_code": int(outcome.exit_code)}, default=str))
     else:
@@ -60,14 +61,14 @@ def run(*, as_json: bool = False) -> int:
     return outcome.exit_code
 
 
-def execute(settings: Settings) -> Outcome:
-    """The `refresh` job has run in this process, on the instance of DAGSTER_HOME."""
+def execute(settings: Settings, job_name: str = "refresh") -> Outcome:
+    """The job has run in this process, on the instance of DAGSTER_HOME."""
     import dagster as dg
 
     from pipelines.definitions import defs
 
     logging.getLogger(STEP_LOG).info("reading the definitions", extra={"step_state": "start"})
-    job = defs().resolve_job_def("refresh")
+    job = defs().resolve_job_def(job_name)
     total = len(job.nodes)
     logging.getLogger(STEP_LOG).info("", extra={"step_state": "total", "step_total": total})
     with dg.DagsterInstance.get() as instance:

@@ -59,6 +59,9 @@ OBSERVATION_SCHEMA: dict[str, pl.DataType] = {
 }
 """Columns of `release.observation` and their Polars types."""
 
+RELEASE_ID_FORMAT = "%Y%m%dT%H%M%SZ"
+"""A release is named for its instant in UTC."""
+
 STATUS_ORDER = "BOMLHQJSDKWIFEPNUVGA"
 """SDMX observation status codes, highest precedence first (SDMX guideline 2.0, 2019)."""
 
@@ -179,7 +182,7 @@ class ReleaseContext:
     @property
     def release_id(self) -> str:
         """Name of the release: its instant, sortable and free of characters that file systems dislike."""
-        return self.recorded_at.strftime("%Y%m%dT%H%M%SZ")
+        return self.recorded_at.strftime(RELEASE_ID_FORMAT)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 TOMBSTONE = "WITHDRAWN.json"
+LEDGER = ".ledger"
+"""Folder of the shelf with the figures of withdrawn releases: who saw them still has them, so the audit must."""
 
 _PUBLIC_AUDIT = (*KEY_COLUMNS, "count_role", "conf_status", "width", "required_width")
 """Columns of the disclosure audit that may leave: how wide the interval is, never where it lies."""
@@ -238,10 +240,17 @@ def releases_on(shelf: Path) -> tuple[Path, ...]:
     return tuple(sorted(p for p in shelf.iterdir() if p.is_dir() and not p.is_symlink() and not p.name.startswith(".")))
 
 
-def published_frames(shelf: Path) -> list[pl.DataFrame]:
-    """The observations of every release still on the shelf, oldest first: what `protect()` must audit against."""
-    files = [folder / "data" / "observation.parquet" for folder in releases_on(shelf)]
-    return [pl.read_parquet(path) for path in files if path.exists()]
+def published_frames(shelf: Path) -> dict[str, pl.DataFrame]:
+    """The observations of every release that anybody may have kept, by release id, oldest first, withdrawn ones included:
+    what `protect()` must audit against.
+    """
+    frames = {}
+    for folder in releases_on(shelf):
+        for path in (folder / "data" / "observation.parquet", shelf / LEDGER / f"{folder.name}.parquet"):
+            if path.exists():
+                frames[folder.name] = pl.read_parquet(path)
+                break
+    return frames
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -283,6 +292,10 @@ def withdraw_release(shelf: Path, release_id: str, reason: str, withdrawn_at: da
         "withdrawn_at": f"{withdrawn_at:%Y-%m-%dT%H:%M:%S}Z",
         "reason": reason,
     }
+    (shelf / LEDGER).mkdir(exist_ok=True)
+    kept = shelf / LEDGER / f"{release_id}.parquet"
+    shutil.copyfile(folder / "data" / "observation.parquet", kept)
+    _sync_tree(shelf / LEDGER)
     aside = shelf / f".withdrawn-{release_id}"
     aside.mkdir()
     (aside / TOMBSTONE).write_text(json.dumps(tombstone, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -227,7 +227,7 @@ def test_a_crash_before_the_link_moves_leaves_the_old_release_and_no_remains(mak
     second = make_release(changed)
     assert second.is_new
     assert sorted(p.name for p in shelf.iterdir()) == sorted([first.release_id, second.release_id, "current"])
-    assert published_frames(shelf)[0].equals(first.content.observations)
+    assert published_frames(shelf)[first.release_id].equals(first.content.observations)
 
 
 def test_only_a_protected_set_can_be_released(tmp_path, catalogue, context, world):
