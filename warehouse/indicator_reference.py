@@ -39,7 +39,7 @@ def page(indicator: Indicator, catalogue: IndicatorCatalogue) -> str:
     rows = [
         ("Tier", indicator.tier),
         ("Official codes", ", ".join(indicator.official_codes) or "none"),
-        ("Definition version", f"{indicator.definition_version}, valid from {indicator.valid_from}"),
+        ("Definition version", _version(indicator)),
         ("Supersedes", indicator.supersedes or "nothing"),
         ("Unit", f"{units[indicator.unit]}; shown with {indicator.decimals} decimals"),
         ("Method", methods[indicator.method]),
@@ -51,6 +51,10 @@ def page(indicator: Indicator, catalogue: IndicatorCatalogue) -> str:
             entry = catalogue.denominators[indicator.denominator.named]
             text += f". Registry entry `{indicator.denominator.named}`: {entry.edition}"
             text += f". {entry.proxy}" if entry.proxy else ""
+            if entry.alternates:
+                text += ". Shown beside it with " + ", ".join(
+                    catalogue.denominators[name].edition for name in entry.alternates
+                )
         rows += [("Denominator", text), ("Factor", f"{indicator.factor:g}")]
     breakdowns = "; ".join(
         " x ".join(name.removesuffix("_code") for name in group) or "total" for group in indicator.breakdowns
@@ -66,6 +70,7 @@ def page(indicator: Indicator, catalogue: IndicatorCatalogue) -> str:
             f"{indicator.plausible.lower:g} to {indicator.plausible.upper:g}" if indicator.plausible else "not set",
         ),
         ("Sources", ", ".join(indicator.sources)),
+        ("On the practice ground", _practice(indicator, catalogue)),
         ("Source of the definition", indicator.definition_source),
         ("Frameworks", _tags(indicator)),
     ]
@@ -78,6 +83,18 @@ def page(indicator: Indicator, catalogue: IndicatorCatalogue) -> str:
         lines += ["**What to beware of.** " + indicator.caveats.en, "", f"*{indicator.caveats.vi}*", ""]
     lines.append(f"Generated from `warehouse/catalogue/indicators/{indicator.code}.toml`; edit that file.")
     return "\n".join(lines) + "\n"
+
+
+def _version(indicator: Indicator) -> str:
+    until = f" to {indicator.valid_to}" if indicator.valid_to else ""
+    return f"{indicator.definition_version}, valid from {indicator.valid_from}{until}"
+
+
+def _practice(indicator: Indicator, catalogue: IndicatorCatalogue) -> str:
+    """What is real and what is synthetic above and below the line while there are no settings."""
+    uses = [indicator.numerator, catalogue.denominator_use(indicator)]
+    told = {use.measure: catalogue.measures[use.measure].practice_ground for use in uses if use is not None}
+    return "; ".join(f"`{name}` {text}" for name, text in told.items())
 
 
 def _regional(indicator: Indicator) -> str:

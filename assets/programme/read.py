@@ -1,6 +1,6 @@
 """Programme registers: small tables of counts that projects and ministries send, read and landed.
 
-Belongs here: the list of registers, reading and checking their files, landing, load modes. Does not belong here: persons
+Belongs here: the list of registers, checking the rows of their files, landing, load modes. Does not belong here: persons
 (a register holds numbers), what an indicator makes of a register, SQL. How to fill in a file: docs/programme.md.
 """
 
@@ -18,7 +18,9 @@ from typing import Any
 import polars as pl
 
 from assets.loading import Batch, Batches, TableLoad
+from assets.programme.workbook import WorkbookFault, sheet_rows
 from methods.periods import UnknownPeriodError, parse_period
+from warehouse.catalogue.table_catalogue import load_codelist
 from warehouse.landing import Landing, Pull, Receipt
 
 SOURCE = "programme"
@@ -29,6 +31,7 @@ COLUMNS = ("register", "area", "period", "sex", "age", "origin", "destination", 
 IDENTIFYING = ("area", "period", "sex", "age", "origin", "destination", "category")
 REQUIRED = ("register", "area", "period", "number")
 SEXES = ("", "F", "M", "_U")
+SUFFIXES = (".csv", ".xlsx")
 
 SCHEMA: dict[str, Any] = {
     "file_code": pl.String, "register_code": pl.String, "record_code": pl.String, "area_code": pl.String,
@@ -41,13 +44,26 @@ SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Register:
-    """One register that may be sent: titles, permitted period types and categories, and whether it is restricted."""
+    """One register that may be sent: titles, what a number counts, permitted periods and categories, and whether it is restricted.
+
+    `asks`: the breakdown columns that its template shows. `second`: codes that may follow a category after a slash.
+    `most`: the largest number a row may hold (1 for yes and no).
+    """
 
     code: str
     title: Mapping[str, str]
+    guide: Mapping[str, str]
     period_types: tuple[str, ...]
+    asks: tuple[str, ...]
     categories: tuple[str, ...]
+    second: tuple[str, ...] = ()
+    most: float | None = None
     restricted: bool = False
+
+    @property
+    def category_codes(self) -> tuple[str, ...]:
+        """Every category that a row may name; empty when they are free."""
+        return (*self.categories, *(f"{first}/{then}" for first in self.categories for then in self.second))
 
 
 @dataclass
@@ -62,16 +78,13 @@ class ProgrammePull:
 def registers() -> Mapping[str, Register]:
     """The registers by code."""
     raw = tomllib.loads((ROOM / "registers.toml").read_text(encoding="utf-8"))
-    return {
-        code: Register(
-            code,
-            entry["title"],
-            tuple(entry["period_types"]),
-            tuple(entry["categories"]),
-            entry.get("restricted", False),
-        )
-        for code, entry in raw.items()
-    }
+    found: dict[str, Register] = {}
+    for code, entry in raw.items():
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
+        }
+        found[code] = Register(code, **values)
+    return found
 
 
 def template(code: str, language: str = "en") -> str:
@@ -83,8 +96,9 @@ def template(code: str, language: str = "en") -> str:
     }[language]
     lines = [
         f"# {register.title[language]}",
+        f"# {register.guide[language]}",
         f"# {words[0]}: {', '.join(register.period_types)}",
-        f"# {words[1]}: {', '.join(register.categories) or words[2]}",
+        f"# {words[1]}: {', '.join(register.category_codes) or words[2]}",
         ",".join(COLUMNS),
         code + "," * (len(COLUMNS) - 1),
     ]
@@ -107,7 +121,7 @@ def pull_files(paths: Iterable[Path], pull_factory: PullFactory, landed: Collect
     pulled = ProgrammePull()
     known = set(landed)
     for path in sorted(paths, key=lambda found: found.name):
-        if path.name.startswith((".", "~$")) or path.suffix.lower() != ".csv":
+        if path.name.startswith((".", "~$")) or path.suffix.lower() not in SUFFIXES:
             continue
         data = path.read_bytes()
         sha256 = hashlib.sha256(data).hexdigest()
@@ -118,7 +132,8 @@ def pull_files(paths: Iterable[Path], pull_factory: PullFactory, landed: Collect
         pull.restart()
         pull.write(path.name, data)
         parameters = {"name": path.name, "sha256": sha256}
-        pulled.receipts.append(pull.finish("file", f"inbox:{path.name}", parameters, max(data.count(b"\n") - 1, 0)))
+        records = read_file(data, path.name, "", False).height
+        pulled.receipts.append(pull.finish("file", f"inbox:{path.name}", parameters, records))
         known.add(sha256)
     return pulled
 
@@ -129,32 +144,51 @@ def pull_inbox(folder: Path, pull_factory: PullFactory, landed: Collection[str])
 
 
 def read_file(data: bytes, name: str, receipt_id: str, is_practice: bool) -> pl.DataFrame:
-    """The rows of one register file, each with its reasons to be rejected, if any. Comment lines (#) are passed over.
+    """The rows of one register file (CSV or workbook), each with its reasons to be rejected, if any.
 
-    A file without the expected header is one rejected row that says so: nothing received disappears uncounted.
+    Comment lines (#) and rows of a template that hold nothing but the register's code are passed over. A file without the
+    expected header is one rejected row that says so: nothing received disappears uncounted.
     """
-    text = data.decode("utf-8-sig", errors="replace")
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if not line.startswith("#")]
-    lines = [(number, line) for number, line in lines if line.strip()]
-    reader = csv.DictReader(io.StringIO("\n".join(line for _, line in lines)))
-    header = [column.strip() for column in reader.fieldnames or []]
+    base = {"file_code": Path(name).stem, "receipt_id": receipt_id, "is_practice": is_practice}
+    try:
+        header, lines = _workbook(data, name) if name.lower().endswith(".xlsx") else _csv(data, name)
+    except WorkbookFault as fault:
+        return pl.DataFrame([{**base, "pointer": name, "rejections": [f"file: {fault}"]}], schema=SCHEMA)
     missing = [column for column in REQUIRED if column not in header]
     unknown = [column for column in header if column not in COLUMNS]
-    file_code = Path(name).stem
-    base = {"file_code": file_code, "receipt_id": receipt_id, "is_practice": is_practice}
     if missing or unknown:
         reason = f"header: missing {missing}, unknown {unknown}; expected {','.join(COLUMNS)}"
         return pl.DataFrame([{**base, "pointer": f"{name}:1", "rejections": [reason]}], schema=SCHEMA)
-    numbers = [number for number, _ in lines[1:]]
     rows: list[dict[str, Any]] = []
     seen: set[tuple[str | None, str]] = set()
-    for line, raw in zip(numbers, reader, strict=False):
-        row = {**base, **_row(raw, f"{name}:{line}")}
+    for pointer, raw in lines:
+        if not any((text or "").strip() for column, text in raw.items() if column != "register"):
+            continue
+        row = {**base, **_row(raw, pointer)}
         if (row["register_code"], row["record_code"]) in seen:
             row["rejections"].append("the same register, area, period and breakdown stand twice in the file; keep one")
         seen.add((row["register_code"], row["record_code"]))
         rows.append(row)
     return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def _csv(data: bytes, name: str) -> tuple[list[str], list[tuple[str, Mapping[str, str | None]]]]:
+    text = data.decode("utf-8-sig", errors="replace")
+    numbered = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if not line.startswith("#")]
+    lines = [(number, line) for number, line in numbered if line.strip()]
+    reader = csv.DictReader(io.StringIO("\n".join(line for _, line in lines)))
+    header = [column.strip() for column in reader.fieldnames or []]
+    return header, [(f"{name}:{number}", raw) for (number, _), raw in zip(lines[1:], reader, strict=False)]
+
+
+def _workbook(data: bytes, name: str) -> tuple[list[str], list[tuple[str, Mapping[str, str | None]]]]:
+    header, rows = sheet_rows(data, REQUIRED)
+    return header, [(f"{name}:{place}", dict(raw)) for place, raw in rows]
+
+
+@cache
+def _notes() -> frozenset[str]:
+    return frozenset(code.code for code in load_codelist("footnote"))
 
 
 def _row(raw: Mapping[str, str | None], pointer: str) -> dict[str, Any]:
@@ -176,12 +210,21 @@ def _row(raw: Mapping[str, str | None], pointer: str) -> dict[str, Any]:
         faults.append(f"period: {cell['period']!r} is not a period such as 2026, 2026Q1, 202601 or 2026W5")
     if cell["sex"] not in SEXES:
         faults.append(f"sex: {cell['sex']!r}; expected F, M, _U or empty")
-    if register is not None and register.categories and cell["category"] not in ("", *register.categories):
-        faults.append(f"category: {cell['category']!r}; expected one of {', '.join(register.categories)}")
+    if register is not None and register.categories and cell["category"] not in ("", *register.category_codes):
+        after = f", each alone or with one of /{', /'.join(register.second)}" if register.second else ""
+        faults.append(f"category: {cell['category']!r}; expected one of {', '.join(register.categories)}{after}")
     if register is not None and register.restricted and len(cell["area"]) != 3:
         faults.append("area: a restricted register speaks of countries only")
     if not cell["area"]:
         faults.append("area: empty; give the code of the country or province")
+    if cell["note"] and cell["note"] not in _notes():
+        near = get_close_matches(cell["note"], sorted(_notes()), 1)
+        faults.append(
+            f"note: {cell['note']!r} is no footnote; leave it empty or give a code of the list; nearest: {near}"
+        )
+    number = _number(cell["number"], faults)
+    if register is not None and register.most is not None and number is not None and number > register.most:
+        faults.append(f"number: {cell['number']} is above {register.most:g}, the most that {register.code} may hold")
     return {
         "register_code": cell["register"] or None,
         # What the number is about, not the line it stands in: a row inserted above must not look like a change below.
@@ -190,7 +233,7 @@ def _row(raw: Mapping[str, str | None], pointer: str) -> dict[str, Any]:
         "period_start_on": start,
         "period_end_on": end,
         **{f"{name}_code": cell[name] or "_T" for name in ("sex", "age", "origin", "destination", "category")},
-        "quantity": _number(cell["number"], faults),
+        "quantity": number,
         "note_code": cell["note"] or None,
         "pointer": pointer,
         "rejections": faults,
@@ -240,7 +283,8 @@ def batches(landing: Landing) -> Batches:
     """How `assets.loading.load_source` takes the pending receipts: the latest of each file name, in one batch."""
 
     def of_receipts(receipts: Sequence[Receipt]) -> Iterable[Batch]:
-        latest = {str(receipt.parameters["name"]): receipt for receipt in receipts}
+        # A register sent as CSV and later as a workbook is the same register.
+        latest = {Path(str(receipt.parameters["name"])).stem: receipt for receipt in receipts}
         used = list(latest.values())
         yield Batch(tuple(receipts), {}, stage_frames(used, landing), loads(used))
 

@@ -36,6 +36,10 @@ release_app = typer.Typer(
     help="The shelf of releases: list, build, verify, compare, look back, withdraw.", no_args_is_help=True
 )
 app.add_typer(release_app, name="release")
+indicator_app = typer.Typer(
+    help="The catalogue of indicators: what each counts over what, and its SQL.", no_args_is_help=True
+)
+app.add_typer(indicator_app, name="indicator")
 
 USAGE_FAULT: type[Any] = typer.BadParameter.__mro__[2]
 """Base of all faults of a command line; typer carries its own copy of click and exports only the leaves."""
@@ -71,6 +75,24 @@ def table(
     from pipelines.cli.table import run
 
     raise typer.Exit(run(code, language, as_json=as_json))
+
+
+@app.command()
+def template(
+    code: Annotated[
+        str | None, typer.Argument(help="Register to be filled in, for instance trainings; none lists them.")
+    ] = None,
+    language: Annotated[str, typer.Option("--language", "-l", help="en or vi.")] = "en",
+    kind: Annotated[str, typer.Option("--format", help="xlsx with drop-down lists, or csv.")] = "xlsx",
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="File to write; an existing one is kept.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """A programme register as a workbook to fill in; the filled-in file goes into the programme inbox."""
+    from pipelines.cli.template import run
+
+    raise typer.Exit(run(code, language, kind, output, as_json=as_json))
 
 
 @app.command()
@@ -176,6 +198,30 @@ def release_withdraw(
     from pipelines.cli.release import withdraw
 
     raise typer.Exit(withdraw(release, reason, as_json=as_json))
+
+
+@indicator_app.command("list")
+def indicator_list(
+    language: Annotated[str, typer.Option("--language", "-l", help="en or vi.")] = "en",
+    group: Annotated[str | None, typer.Option("--group", help="Only one group, for instance tuberculosis.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Every indicator of the catalogue with its code and name."""
+    from pipelines.cli.indicator import run_list
+
+    raise typer.Exit(run_list(language, group, as_json=as_json))
+
+
+@indicator_app.command("show")
+def indicator_show(
+    code: Annotated[str, typer.Argument(help="Code of the indicator, for instance TB11.")],
+    sql: Annotated[bool, typer.Option("--sql", help="The statement that computes it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """One indicator whole: definition, numerator, denominator, methods, sources, caveats; or its SQL."""
+    from pipelines.cli.indicator import run_show
+
+    raise typer.Exit(run_show(code, sql=sql, as_json=as_json))
 
 
 @practice_app.command("serve")

@@ -21,7 +21,12 @@ FIRST_YEAR = 2023
 MEMBERS = ("BRN", "KHM", "IDN", "LAO", "MYS", "MMR", "PHL", "SGP", "THA", "TLS", "VNM")
 AIRPORTS = ("HAN", "DAD", "CXR", "SGN", "PQC")
 CROSSINGS = tuple(f"LAND{number}" for number in range(1, 7))
-MINISTRIES = ("HEALTH", "LABOUR", "SECURITY", "FOREIGN_AFFAIRS", "DEFENCE")
+CAPACITIES = ("CARE", "TRANSPORT", "INSPECTION", "SAFETY", "VECTORS")
+MINISTRIES = {
+    "HEALTH": (1, 7, 12, 15), "LABOUR": (5, 6, 18, 22), "SECURITY": (4, 9, 10, 11), "FOREIGN_AFFAIRS": (8, 14, 19, 23),
+    "DEFENCE": (10, 11),
+}  # fmt: skip
+"""Ministries with the Compact objectives of their invented tasks."""
 
 Row = dict[str, str]
 
@@ -92,10 +97,15 @@ def _project(on: date) -> Iterator[Row]:
     for year in _years(on):
         for kind, middle in (("FRONTLINE", 130), ("GOVERNMENT", 17), ("CITIZENS", 1000)):
             yield _row("beneficiaries", "VNM", str(year), _about(middle, "beneficiary", year, kind), category=kind)
-        for kind, places in (("LAND", 6), ("AIR", 5)):
-            yield _row("poe_assessed", "VNM", str(year), places, category=kind)
-            meeting = min(places, year - FIRST_YEAR + 2)
-            yield _row("poe_meeting", "VNM", str(year), meeting, category=kind)
+        for places in (CROSSINGS, AIRPORTS):
+            meeting = min(len(places), year - FIRST_YEAR + 2)
+            for number, place in enumerate(places):
+                # A point that does not meet all lacks one, always the same until it has it.
+                lacking = None if number < meeting else CAPACITIES[number % len(CAPACITIES)]
+                for capacity in CAPACITIES:
+                    has = int(capacity != lacking)
+                    yield _row("poe_capacities", "VNM", str(year), has, category=f"{place}/{capacity}")
+        yield _row("funding", "VNM", str(year), _about(400_000, "funding", year), category="PRACTICE_DONOR")
 
 
 def _points_of_entry(on: date) -> Iterator[Row]:
@@ -149,11 +159,13 @@ def _clinics(on: date) -> Iterator[Row]:
 def _ministries(on: date) -> Iterator[Row]:
     """Plan tasks, labour force by province, and remittance services by corridor."""
     for year in _years(on):
-        for ministry in MINISTRIES:
-            due = _about(9, "due", year, ministry, spread=0.4)
-            yield _row("gcm_tasks_due", "VNM", str(year), due, category=ministry)
-            done = _part(due, 0.7, "done", year, ministry)
-            yield _row("gcm_tasks_completed", "VNM", str(year), done, category=ministry)
+        for ministry, objectives in MINISTRIES.items():
+            for objective in objectives:
+                category = f"{ministry}/GCM{objective}"
+                due = _about(2.5, "due", year, category, spread=0.6)
+                yield _row("gcm_tasks_due", "VNM", str(year), due, category=category)
+                done = _part(due, 0.7, "done", year, category)
+                yield _row("gcm_tasks_completed", "VNM", str(year), done, category=category)
         for province in LABOUR_FORCE:
             for sex in ("F", "M"):
                 number = _about(LABOUR_FORCE[province] / 2, "force", province, sex, spread=0.05)

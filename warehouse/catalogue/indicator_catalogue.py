@@ -252,6 +252,8 @@ class Measure(BaseModel):
     absence: Literal["zero", "missing"]
     """`zero`: a register of events, so no row means none happened where the denominator exists. `missing`: figures that
     somebody publishes, so no row means not published."""
+    practice_ground: str = Field(min_length=4)
+    """Whether its rows are real or synthetic while there are no settings; shown on the page of every indicator that uses it."""
     carries_total: tuple[Dimension, ...] = ()
     """Dimensions whose total comes as its own row `_T`; the parts are never added up to make it."""
     filter_columns: tuple[str, ...] = ()

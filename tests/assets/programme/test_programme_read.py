@@ -78,7 +78,7 @@ def test_every_template_can_be_filled_in_and_read_back(code: str) -> None:
     ]
     for language in ("en", "vi"):
         text = read.template(code, language)
-        filled = text.replace(f"{code},,,,,,,,,", f"{code},VNM,{period},,,,,,5,")
+        filled = text.replace(f"{code},,,,,,,,,", f"{code},VNM,{period},,,,,,1,")
         frame = read.read_file(filled.encode(), "t.csv", "r", False)
         assert frame.height == 1
         assert frame["rejections"].to_list() == [[]]

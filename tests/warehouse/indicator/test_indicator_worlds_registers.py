@@ -38,7 +38,6 @@ PAIRS = [
     ("TB07", "tb_hiv_status_known", "tb_hiv_status_asked", 100, "proportion"),
     ("TB15", "tb_contacts_screened", "tb_contacts_identified", 100, "proportion"),
     ("HV04", "hiv_viral_suppressed", "hiv_viral_tested", 100, "proportion"),
-    ("PE03", "poe_meeting", "poe_assessed", 100, "proportion"),
     ("HV02", "hiv_diagnosed", "hiv_living_estimated", 100, "none"),
     ("HV03", "hiv_on_treatment", "hiv_living_estimated", 100, "none"),
     ("GV01", "gcm_tasks_completed", "gcm_tasks_due", 100, "none"),
@@ -409,3 +408,40 @@ def test_asean_row_of_a_whole_indicator_by_hand(world: Any) -> None:
     assert before["lower"] == pytest.approx(4.795389 / 700 * 100_000, rel=1e-6)
     assert before["method_code"] == "regional_pooled"
     assert (after["membership_version"], after["coverage_share"]) == ("ASEAN5", 0.5)
+
+
+def test_pe03_counts_points_that_have_all_five_capacities(world: Any) -> None:
+    """Three airports: one has all five, one lacks a capacity, one left a question open and is not assessed; one crossing has all."""
+    answers = {"HAN": (1, 1, 1, 1, 1), "SGN": (1, 1, 0, 1, 1), "DAD": (1, 1, 1, 1), "LAND1": (1, 1, 1, 1, 1)}
+    capacities = ("CARE", "TRANSPORT", "INSPECTION", "SAFETY", "VECTORS")
+    for place, given in answers.items():
+        for capacity, number in zip(capacities, given, strict=False):
+            code = f"{place}/{capacity}"
+            world.put("core.programme_count", counted("poe_capacities", number, category=code))
+    cells = world.observe("PE03")
+    total = cells.where("VNM", "2025")
+    assert (total["numerator"], total["denominator"]) == (2, 3)
+    assert total["interval_code"] == "clopper_pearson95", "eleven places at most: the exact interval"
+    assert cells.where("VNM", "2025", category="AIR")["value"] == 50
+    assert cells.where("VNM", "2025", category="LAND")["value"] == 100
+
+
+def test_gv01_by_ministry_and_by_objective_without_counting_a_task_twice(world: Any) -> None:
+    for category, due, done in (
+        ("HEALTH/GCM15", 4, 3),
+        ("HEALTH/GCM1", 2, 2),
+        ("LABOUR/GCM15", 4, 0),
+        ("LABOUR", 10, 5),
+    ):
+        world.put(
+            "core.programme_count",
+            counted("gcm_tasks_due", due, category=category),
+            counted("gcm_tasks_completed", done, category=category),
+        )
+    cells = world.observe("GV01")
+    assert (cells.where("VNM", "2025")["numerator"], cells.where("VNM", "2025")["denominator"]) == (10, 20)
+    health, labour = cells.where("VNM", "2025", category="HEALTH"), cells.where("VNM", "2025", category="LABOUR")
+    assert (health["numerator"], health["denominator"]) == (5, 6)
+    assert (labour["numerator"], labour["denominator"]) == (5, 14)
+    both = cells.where("VNM", "2025", category="GCM15")
+    assert (both["numerator"], both["denominator"], both["value"]) == (3, 8, 37.5)
