@@ -10,16 +10,17 @@ from assets.quality import assets as quality
 from assets.reference import assets as reference
 from assets.survey import assets as survey
 from expectations.scales import GreatExpectationsScales
-from pipelines.jobs import refresh
+from pipelines.jobs import file_refreshes, refresh
 from pipelines.jobs import release as release_job
 from pipelines.progress import progress_logger
 from pipelines.resources import build_resources, settings_in_force
 from pipelines.schedules import weekly
+from pipelines.sensors import inbox_sensors
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The code location: assets with their checks, the refresh job, the weekly schedule, the resources."""
+    """The code location: assets with their checks, the refresh jobs, the weekly schedule, the inbox sensors, the resources."""
     settings = settings_in_force()
     scales = GreatExpectationsScales()
     return dg.Definitions(
@@ -34,8 +35,9 @@ def defs() -> dg.Definitions:
             *indicators.build(scales),
             *release.build(scales),
         ],
-        jobs=[refresh, release_job],
+        jobs=[refresh, *file_refreshes, release_job],
         schedules=[weekly(settings)],
+        sensors=inbox_sensors(settings),
         resources=build_resources(settings),
         executor=dg.in_process_executor,
         loggers={"progress": progress_logger},

@@ -2,6 +2,11 @@
 
 import dagster as dg
 
+from assets.declare import landing_key
+
+FILE_SOURCES = ("labour", "survey", "programme")
+"""Sources that send files into an inbox."""
+
 refresh = dg.define_asset_job(
     "refresh",
     selection=dg.AssetSelection.all(),
@@ -18,3 +23,13 @@ release = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     tags={"mhwg/job": "release"},
 )
+file_refreshes = [
+    dg.define_asset_job(
+        f"refresh_{code}",
+        selection=dg.AssetSelection.assets(landing_key(code)).downstream(),
+        description=f"Take in what arrived for {code}, and compute and publish what follows from it; no server is asked.",
+        executor_def=dg.in_process_executor,
+        tags={"mhwg/job": "refresh", "mhwg/source": code},
+    )
+    for code in FILE_SOURCES
+]

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
+from assets.inbox import standing_files
 from assets.labour.encodings import EncodingDoubt
 from assets.labour.read import REFUSAL_NAME
 from assets.labour.register import SAFE_NAME, holds_identifiers, is_register, pseudonymise
@@ -58,12 +59,12 @@ def landed_sha256(receipts: Sequence[Receipt]) -> set[str]:
 def pull_inbox(folder: Path, pull_factory: PullFactory, landed: set[str], pseudonymiser: Pseudonymiser) -> LabourPull:
     """Every file of the inbox whose bytes are new is landed, in name order. The inbox itself is left as it is.
 
-    Names beginning with a dot or ending in `.part`, `.tmp`, `.crdownload` are still being written and wait; so do the lock
-    files that Office and LibreOffice leave beside an open workbook.
+    Names beginning with a dot or ending in `.part`, `.tmp`, `.crdownload` are still being written and wait, as does a file
+    that grows under its own name; so do the lock files that Office and LibreOffice leave beside an open workbook.
     """
     pulled = LabourPull()
     known = set(landed)
-    for path in complete_files(folder):
+    for path in standing_files(complete_files(folder)):
         data = path.read_bytes()
         _land(path.name, data, f"inbox:{path.name}", {}, pull_factory, known, pseudonymiser, pulled)
     return pulled
@@ -78,22 +79,6 @@ def complete_files(folder: Path) -> list[Path]:
         for path in folder.rglob("*")
         if path.is_file() and not path.name.startswith((".", "~$")) and path.suffix.lower() in SUFFIXES
     )
-
-
-def settled_files(folder: Path, earlier: Mapping[str, Sequence[int]]) -> tuple[list[Path], dict[str, list[int]]]:
-    """Files whose size and time have not moved since the earlier look, and the state to look again with.
-
-    For a sensor: a file that is copied under its own name is there from its first byte on; two equal looks in a row say that
-    it is whole. The state is `{name: [bytes, nanoseconds]}`, small enough for a cursor.
-    """
-    state = {}
-    settled = []
-    for path in complete_files(folder):
-        found = path.stat()
-        state[str(path.relative_to(folder))] = [found.st_size, found.st_mtime_ns]
-        if list(earlier.get(str(path.relative_to(folder)), ())) == [found.st_size, found.st_mtime_ns]:
-            settled.append(path)
-    return settled, state
 
 
 def pull_urls(

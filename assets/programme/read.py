@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from assets.inbox import standing_files
 from assets.loading import Batch, Batches, TableLoad
 from assets.programme.workbook import WorkbookFault, sheet_rows
 from methods.periods import UnknownPeriodError, parse_period
@@ -121,7 +122,7 @@ def pull_files(paths: Iterable[Path], pull_factory: PullFactory, landed: Collect
     pulled = ProgrammePull()
     known = set(landed)
     for path in sorted(paths, key=lambda found: found.name):
-        if path.name.startswith((".", "~$")) or path.suffix.lower() not in SUFFIXES:
+        if not _is_register_file(path):
             continue
         data = path.read_bytes()
         sha256 = hashlib.sha256(data).hexdigest()
@@ -140,7 +141,18 @@ def pull_files(paths: Iterable[Path], pull_factory: PullFactory, landed: Collect
 
 def pull_inbox(folder: Path, pull_factory: PullFactory, landed: Collection[str]) -> ProgrammePull:
     """Every new file of the inbox folder is landed; an inbox that does not exist yet is empty."""
-    return pull_files(folder.glob("*") if folder.is_dir() else [], pull_factory, landed)
+    return pull_files(standing_files(inbox_files(folder)), pull_factory, landed)
+
+
+def inbox_files(folder: Path) -> list[Path]:
+    """The register files of an inbox, in name order; an empty list when there is no folder yet."""
+    if not folder.is_dir():
+        return []
+    return [path for path in sorted(folder.glob("*")) if path.is_file() and _is_register_file(path)]
+
+
+def _is_register_file(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith((".", "~$"))
 
 
 def read_file(data: bytes, name: str, receipt_id: str, is_practice: bool) -> pl.DataFrame:

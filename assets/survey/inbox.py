@@ -6,7 +6,7 @@ with their labels beside them. The delivered file stays where the office put it.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
 from io import BytesIO
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from assets.inbox import standing_files
 from assets.survey.declarations import Recode, SourceFile
 from assets.survey.faults import SurveyFault
 from assets.survey.readers import SUFFIXES, describe, read
@@ -32,6 +33,11 @@ class SurveyPull:
     faults: list[str] = field(default_factory=list)
 
 
+def landed_sha256(receipts: Sequence[Receipt]) -> set[str]:
+    """Hashes of the delivered files that these receipts came from."""
+    return {str(sha256) for receipt in receipts for sha256 in receipt.parameters.get("sha256", ())}
+
+
 def landed_digests(receipts: list[Receipt]) -> set[str]:
     """Digests of the deliveries that these receipts came from, each together with the recode that it was read by."""
     return {str(receipt.parameters["delivery"]) for receipt in receipts if "delivery" in receipt.parameters}
@@ -45,7 +51,7 @@ def pull_inbox(
     A fault of one wave does not keep the others out; files that no recode knows are named among the faults.
     """
     pulled = SurveyPull()
-    files = _complete_files(folder)
+    files = standing_files(complete_files(folder))
     claimed: set[Path] = set()
     for key in sorted(recodes):
         plan = recodes[key]
@@ -71,7 +77,8 @@ def pull_inbox(
     return pulled
 
 
-def _complete_files(folder: Path) -> list[Path]:
+def complete_files(folder: Path) -> list[Path]:
+    """The survey files of an inbox with their codebooks, in name order; an empty list when there is no folder yet."""
     if not folder.is_dir():
         return []
     wanted = (*SUFFIXES, ".xml")
@@ -98,13 +105,16 @@ def _digest(plan: Recode, chosen: Mapping[str, Path]) -> str:
     """Digest of the delivered bytes and of what the recode reads of them: a new recode column reads an old file again."""
     digest = hashlib.sha256()
     for file in plan.files:
-        digest.update(chosen[file.role].read_bytes())
-        codebook = chosen[file.role].with_suffix(".xml")
-        if codebook.exists():
-            digest.update(codebook.read_bytes())
+        for path in _with_codebook(chosen[file.role]):
+            digest.update(path.read_bytes())
         digest.update(json.dumps([file.role, plan.sources_of(file)]).encode())
     digest.update(plan.model_dump_json().encode())
     return digest.hexdigest()
+
+
+def _with_codebook(path: Path) -> list[Path]:
+    codebook = path.with_suffix(".xml")
+    return [path, codebook] if codebook.exists() else [path]
 
 
 def _land(plan: Recode, chosen: Mapping[str, Path], delivery: str, pull: Pull) -> Receipt:
@@ -131,7 +141,14 @@ def _land(plan: Recode, chosen: Mapping[str, Path], delivery: str, pull: Pull) -
         if file.role == plan.files[0].role:
             persons = frame.height
     names = [chosen[file.role].name for file in plan.files]
-    parameters = {"survey_code": plan.survey_code, "wave_code": plan.wave_code, "delivery": delivery, "files": names}
+    delivered = [path for role in chosen for path in _with_codebook(chosen[role])]
+    parameters = {
+        "survey_code": plan.survey_code,
+        "wave_code": plan.wave_code,
+        "delivery": delivery,
+        "files": names,
+        "sha256": [hashlib.sha256(path.read_bytes()).hexdigest() for path in delivered],
+    }
     return pull.finish("survey_wave", f"inbox:{names[0]}", parameters, persons)
 
 

@@ -5,7 +5,8 @@ identifier or has many distinct values. The draft is a proposal to be edited: it
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assets.survey.readers import Variable, describe, read
@@ -46,11 +47,46 @@ def inspect(path: Path) -> list[VariableSummary]:
             continue
         column = frame[name]
         counts: dict[str, int] = {}
+        # Stata declares no missing codes: that .a to .z are some is said by their occurring.
+        letters = sorted(code for code in column.drop_nulls().unique() if re.fullmatch(r"\.[a-z]", str(code)))
+        variable = replace(variable, missing=tuple(dict.fromkeys([*variable.missing, *letters])))
         if column.n_unique() <= MAX_CODES:
             tally = column.drop_nulls().value_counts(sort=True).rows()
             counts = {str(code): int(count) for code, count in sorted(tally, key=lambda row: _sort_key(str(row[0])))}
         summaries.append(VariableSummary(variable, column.null_count(), frame.height, counts, False))
     return summaries
+
+
+def summary_lines(path: Path, summaries: Sequence[VariableSummary]) -> list[str]:
+    """The summaries as plain lines for a terminal: variables, their codes with labels and counts, their missing codes."""
+    records = max((summary.record_count for summary in summaries), default=0)
+    hidden = sum(summary.looks_identifying for summary in summaries)
+    lines = [f"{path.name}: {records} records, {len(summaries)} variables, {hidden} of them identifying and not read"]
+    for summary in summaries:
+        variable = summary.variable
+        head = f"{variable.name}: {variable.label}" if variable.label else variable.name
+        if summary.looks_identifying:
+            lines.append(f"{head} (looks identifying: not read)")
+            continue
+        notes = [
+            f"{summary.blank_count} blank" if summary.blank_count else "",
+            f"asked of {variable.universe}" if variable.universe else "",
+        ]
+        lines.append(f"{head}" + "".join(f"; {note}" for note in notes if note))
+        single = [code for code in variable.missing if " thru " not in code]
+        for code in dict.fromkeys([*summary.counts, *variable.value_labels, *single]):
+            label = variable.value_labels.get(code, "no label" if variable.value_labels else "")
+            missing = " (missing code)" if code in single else ""
+            count = summary.counts.get(code, 0) if summary.counts else ""
+            lines.append(f"    {code:>8}  {count:>9}  {label}{missing}".rstrip())
+        if not summary.counts and summary.blank_count < summary.record_count:
+            lines.append(f"    more than {MAX_CODES} values: a measurement or a key, not listed")
+        lines.extend(f"    {span}: missing range" for span in variable.missing if " thru " in span)
+    return [
+        *lines,
+        "",
+        "--draft prints a recode with every variable of the file, to be edited and saved in assets/survey/recodes.",
+    ]
 
 
 def draft_recode(path: Path) -> str:

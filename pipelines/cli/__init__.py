@@ -40,11 +40,16 @@ indicator_app = typer.Typer(
     help="The catalogue of indicators: what each counts over what, and its SQL.", no_args_is_help=True
 )
 app.add_typer(indicator_app, name="indicator")
+labour_app = typer.Typer(help="Labour export: look at a file before it is loaded.", no_args_is_help=True)
+app.add_typer(labour_app, name="labour")
+survey_app = typer.Typer(help="Surveys: look at a file before it is loaded.", no_args_is_help=True)
+app.add_typer(survey_app, name="survey")
 
 USAGE_FAULT: type[Any] = typer.BadParameter.__mro__[2]
 """Base of all faults of a command line; typer carries its own copy of click and exports only the leaves."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 ReleaseName = Annotated[str, typer.Argument(help="A release id or its beginning, `current` or `previous`.")]
+Draft = Annotated[bool, typer.Option("--draft", help="Print only the drafted TOML, to be saved and edited.")]
 
 
 @app.command()
@@ -222,6 +227,30 @@ def indicator_show(
     from pipelines.cli.indicator import run_show
 
     raise typer.Exit(run_show(code, sql=sql, as_json=as_json))
+
+
+@labour_app.command("inspect")
+def labour_inspect(
+    file: Annotated[str, typer.Argument(help="A bulletin, a register or a typed form.")],
+    draft: Draft = False,
+    as_json: Json = False,
+) -> None:
+    """What every cell of a labour file is taken for, what would load, and a drafted layout for an unknown form."""
+    from pipelines.cli.labour import inspect_file
+
+    raise typer.Exit(inspect_file(file, draft=draft, as_json=as_json))
+
+
+@survey_app.command("inspect")
+def survey_inspect(
+    file: Annotated[str, typer.Argument(help="A .sav, .zsav, .por, .dta, .csv (with its DDI .xml) or .parquet file.")],
+    draft: Draft = False,
+    as_json: Json = False,
+) -> None:
+    """Variables, labels and missing codes of a survey file, and a drafted recode; identifying variables are never read."""
+    from pipelines.cli.survey import inspect_file
+
+    raise typer.Exit(inspect_file(file, draft=draft, as_json=as_json))
 
 
 @practice_app.command("serve")

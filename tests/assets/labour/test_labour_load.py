@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from assets.labour.fetch import settled_files
 from assets.labour.findings import record_findings
 from assets.labour.stage import web_address
 from practice.labour.inbox import bulletin_files
@@ -106,15 +105,3 @@ def test_findings_are_rows_and_close_when_the_figures_agree(world: Any) -> None:
 def test_a_newspaper_name_is_no_web_address() -> None:
     assert web_address("vneconomy; MOIT") is None
     assert web_address("VNA, https://example.org/a1.") == "https://example.org/a1"
-
-
-def test_a_file_is_settled_after_two_equal_looks(world: Any) -> None:
-    path = world.inbox / "big.xlsx"
-    path.write_bytes(b"PK first part")
-    settled, state = settled_files(world.inbox, {})
-    assert settled == []
-    path.write_bytes(b"PK first part and more")
-    settled, state = settled_files(world.inbox, state)
-    assert settled == [], "it grew since the last look"
-    settled, state = settled_files(world.inbox, state)
-    assert settled == [path]
