@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.loading import Batches, SourceReport, load_source
+from assets.loading import Batches, SourceReport, load_source, loaded_receipt_ids
 from warehouse.catalogue.table_catalogue import Table, tables
 from warehouse.clock import Refresh
 from warehouse.history import LoadCounts
@@ -198,6 +198,16 @@ def load_results(
     yield from check_results(outcomes, loaded, scales)
 
 
+def fail_alone(refresh: Refresh, reports: Iterable[SourceReport]) -> None:
+    """A run that is for single sources fails when one of them kept its last good data; a run of everything goes on.
+
+    Raises dagster.Failure with the sources' own sentences.
+    """
+    faults = [report.fault for report in reports if report.fault]
+    if refresh.alone and faults:
+        raise dg.Failure(" | ".join(faults), allow_retries=False)
+
+
 def load_step(
     source_code: str, loaded: Sequence[Table], scales: Scales, batches: Callable[[Landing], Batches]
 ) -> dg.AssetsDefinition:
@@ -216,8 +226,11 @@ def load_step(
         refresh: dg.ResourceParam[Refresh],
         scales: dg.ResourceParam[Scales],
     ) -> Iterator[Any]:
+        if refresh.is_full:
+            landing.note_again(source_code, loaded_receipt_ids(warehouse, source_code))
         report = load_source(warehouse, landing, scales, source_code, refresh.recorded_at, batches(landing))
         counts = warehouse.row_counts(table.name for table in loaded)
         yield from selected(context, load_results(loaded, [report], counts, scales))
+        fail_alone(refresh, [report])
 
     return load

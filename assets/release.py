@@ -61,7 +61,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         if current is not None and computed_from(warehouse, "release") == f"{digest} {current.name}":
             result = ReleaseResult(current.name, current, False, None)
             counts = warehouse.row_counts(table.name for table in made)
-            yield from selected(context, _results(made, counts, result))
+            yield from selected(context, _results(made, counts, result, refresh.missing))
             return
         with transaction(warehouse, "release", refresh.recorded_at) as load:
             observations = fetch_frame(
@@ -89,21 +89,24 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             used = protected.frame["receipt_ids"].explode().drop_nulls().unique()
             receipts = release_receipts(load.connection, used)
             result = build_release(
-                protected, catalogue, ReleaseContext(refresh.recorded_at, code_version(), receipts), shelf.folder
+                protected, catalogue, ReleaseContext(load.recorded_at, code_version(), receipts), shelf.folder
             )
             load.report.released = result.is_new
             load.report.remembered = True
             load.mark("release", PART, f"{digest} {result.release_id}")
         counts = {made[0].name: protected.frame.height, made[1].name: cells.height}
         yield from selected(
-            context, [*_results(made, counts, result), *check_results(load.report.outcomes, made, scales)]
+            context,
+            [*_results(made, counts, result, refresh.missing), *check_results(load.report.outcomes, made, scales)],
         )
 
     return [publish]
 
 
-def _results(made: Sequence[Table], counts: Mapping[str, int], result: ReleaseResult) -> list[dg.MaterializeResult]:  # type: ignore[type-arg]  # Dagster reads the bare name
-    """The materialisations of the two tables, with where the release is."""
+def _results(
+    made: Sequence[Table], counts: Mapping[str, int], result: ReleaseResult, missing: str | None
+) -> list[dg.MaterializeResult]:  # type: ignore[type-arg]  # Dagster reads the bare name
+    """The materialisations of the two tables, with where the release is and which sources it does without."""
     metadata = {
         "mhwg/release_id": result.release_id,
         "mhwg/release_state": "published" if result.is_new else "unchanged",
@@ -112,6 +115,7 @@ def _results(made: Sequence[Table], counts: Mapping[str, int], result: ReleaseRe
         "new_cells": result.cells_new,
         "revised_cells": result.cells_revised,
         "problems": list(result.problems),
+        **({"mhwg/partial": missing} if missing else {}),
     }
     return [
         dg.MaterializeResult(

@@ -10,35 +10,38 @@ from assets.quality import assets as quality
 from assets.reference import assets as reference
 from assets.survey import assets as survey
 from expectations.scales import GreatExpectationsScales
-from pipelines.jobs import file_refreshes, refresh
+from pipelines.freshness import with_freshness
+from pipelines.jobs import arrivals, jobs, sources_of
 from pipelines.jobs import release as release_job
 from pipelines.progress import progress_logger
 from pipelines.resources import build_resources, settings_in_force
-from pipelines.schedules import weekly
+from pipelines.schedules import deadline_schedule, release_sensor, source_schedules
 from pipelines.sensors import inbox_sensors
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The code location: assets with their checks, the refresh jobs, the weekly schedule, the inbox sensors, the resources."""
+    """The code location: assets with their checks, jobs, schedules, sensors, resources."""
     settings = settings_in_force()
     scales = GreatExpectationsScales()
+    assets = [
+        *reference.build(scales),
+        *dhis2.build(settings.dhis2_codes(), scales),
+        *labour.build(scales),
+        *survey.build(scales),
+        *programme.build(scales),
+        *core.build(scales),
+        *quality.build(scales),
+        *indicators.build(scales),
+        *release.build(scales),
+    ]
+    sources = sources_of(assets)
     return dg.Definitions(
-        assets=[
-            *reference.build(scales),
-            *dhis2.build(settings.dhis2_codes(), scales),
-            *labour.build(scales),
-            *survey.build(scales),
-            *programme.build(scales),
-            *core.build(scales),
-            *quality.build(scales),
-            *indicators.build(scales),
-            *release.build(scales),
-        ],
-        jobs=[refresh, *file_refreshes, release_job],
-        schedules=[weekly(settings)],
-        sensors=inbox_sensors(settings),
-        resources=build_resources(settings),
+        assets=with_freshness(assets, settings),
+        jobs=[*jobs(assets), *arrivals, release_job],
+        schedules=[*source_schedules(settings, sources), deadline_schedule(settings, sources)],
+        sensors=[release_sensor(settings, sources), *inbox_sensors(settings)],
+        resources=build_resources(settings, [source.code for source in sources]),
         executor=dg.in_process_executor,
         loggers={"progress": progress_logger},
     )

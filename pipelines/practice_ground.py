@@ -5,6 +5,7 @@ but `pipelines.cli.practice` imports it.
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -39,9 +40,10 @@ def practice_ground(settings: Settings) -> Iterator[Ground]:
         return
     folder = settings.state_folder / "practice"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ready = folder / "ready.json"
+    # Named by process: runs of several sources each have servers of their own at the same time.
+    ready = folder / f"ready-{os.getpid()}.json"
     ready.unlink(missing_ok=True)
-    log = folder / "servers.log"
+    log = folder / f"servers-{os.getpid()}.log"
     with log.open("wb") as stream:
         child = subprocess.Popen(
             [sys.executable, "-m", "pipelines.cli", "practice", "serve", "--ready-file", str(ready)],

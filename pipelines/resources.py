@@ -3,7 +3,10 @@
 Belongs here: how each object is built. Does not belong here: what the objects do.
 """
 
-from collections.abc import Iterator
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import dagster as dg
@@ -13,16 +16,23 @@ from assets.inbox import Inbox
 from expectations.scales import GreatExpectationsScales
 from methods.pseudonym import Pseudonymiser
 from pipelines.practice_ground import Ground, practice_ground
+from pipelines.run_tags import Purpose, purpose_of
 from pipelines.settings import FileSource, Settings, load_settings
 from warehouse.clock import FixedClock, Refresh, WallClock, next_recorded_at
 from warehouse.landing import Landing
+from warehouse.locks import held
 from warehouse.publishing.shelf import ReleaseShelf
 from warehouse.store import Warehouse
 
+log = logging.getLogger(__name__)
 
-def warehouse_of(settings: Settings) -> Warehouse:
-    """The restricted warehouse of an installation."""
-    return Warehouse(settings.state_folder / "warehouse.duckdb")
+RUN_PATIENCE_SECONDS = 3600.0
+"""How long a run waits for another that has the store or the same source: longer than any load, shorter than a morning."""
+
+
+def warehouse_of(settings: Settings, *, patience_seconds: float = 0.0) -> Warehouse:
+    """The restricted warehouse of an installation; `patience_seconds` is how long to wait for another process."""
+    return Warehouse(settings.state_folder / "warehouse.duckdb", patience_seconds=patience_seconds)
 
 
 def shelf_of(settings: Settings) -> ReleaseShelf:
@@ -30,15 +40,51 @@ def shelf_of(settings: Settings) -> ReleaseShelf:
     return ReleaseShelf(settings.state_folder / "release")
 
 
-def refresh_of(settings: Settings, ground: Ground, warehouse: Warehouse) -> Refresh:
-    """The instant of a new refresh: the wall clock, or the practice ground's simulated one."""
+def refresh_of(settings: Settings, ground: Ground, warehouse: Warehouse, purpose: Purpose | None = None) -> Refresh:
+    """The instant of a new refresh (the wall clock, or the practice ground's simulated one), and what it is for."""
     clock = FixedClock(ground.instant) if ground.instant else WallClock()
     now = clock.now()
-    return Refresh(next_recorded_at(now, warehouse.last_refresh_at()), now, settings.practice)
+    purpose = purpose or Purpose()
+    return Refresh(
+        next_recorded_at(now, warehouse.last_refresh_at()),
+        now,
+        settings.practice,
+        is_full=purpose.is_full,
+        since=purpose.since,
+        alone=purpose.is_alone,
+        missing=purpose.missing,
+    )
 
 
-def build_resources(settings: Settings) -> dict[str, Any]:
-    """Every resource by the name that assets ask for. Nothing is opened or started until a run needs it."""
+def _purpose(context: dg.InitResourceContext) -> Purpose:
+    return purpose_of(context.run.tags) if context.run else Purpose()
+
+
+@contextmanager
+def source_locks(settings: Settings, sources: Iterable[str], holder: str) -> Iterator[None]:
+    """Nobody else pulls or loads these sources while the block runs: two processes would write into one another's pages.
+
+    Waits for a run of the same source that has begun. Raises LockHeld when it does not end within an hour.
+    """
+    with ExitStack() as stack:
+        for source in sorted(sources):
+            stack.enter_context(
+                held(
+                    settings.state_folder / "locks" / f"{source}.lock",
+                    f"source {source}",
+                    holder,
+                    patience_seconds=RUN_PATIENCE_SECONDS,
+                    waiting=lambda who, source=source: log.info("%s: waiting for %s", source, who),  # type: ignore[misc]
+                )
+            )
+        yield
+
+
+def build_resources(settings: Settings, sources: Sequence[str] = ()) -> dict[str, Any]:
+    """Every resource by the name that assets ask for. Nothing is opened or started until a run needs it.
+
+    `sources`: the source instances of the river; a run that is for all of them holds the lock of each.
+    """
 
     @dg.resource(description="The practice ground's servers, up while a run needs them; nothing on real sources.")
     def ground(_: dg.InitResourceContext) -> Iterator[Ground]:
@@ -47,11 +93,14 @@ def build_resources(settings: Settings) -> dict[str, Any]:
 
     @dg.resource(description="The restricted warehouse; one writer.")
     def warehouse(_: dg.InitResourceContext) -> Warehouse:
-        return warehouse_of(settings)
+        return warehouse_of(settings, patience_seconds=RUN_PATIENCE_SECONDS)
 
-    @dg.resource(description="Where received payloads are kept, content-addressed.")
-    def landing(_: dg.InitResourceContext) -> Landing:
-        return Landing(settings.state_folder / "landing")
+    @dg.resource(description="Where received payloads are kept, content-addressed; one run at a time for each source.")
+    def landing(context: dg.InitResourceContext) -> Iterator[Landing]:
+        concerned = [source for source in sources if _purpose(context).concerns(source)]
+        holder = f"run {(context.run_id or 'without id')[:8]}, process {os.getpid()}"
+        with source_locks(settings, concerned, holder):
+            yield Landing(settings.state_folder / "landing")
 
     @dg.resource(description="Great Expectations on the live connection.")
     def scales(_: dg.InitResourceContext) -> GreatExpectationsScales:
@@ -59,7 +108,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
 
     @dg.resource(required_resource_keys={"ground", "warehouse"}, description="System time of this refresh.")
     def refresh(context: dg.InitResourceContext) -> Refresh:
-        return refresh_of(settings, context.resources.ground, context.resources.warehouse)
+        return refresh_of(settings, context.resources.ground, context.resources.warehouse, _purpose(context))
 
     @dg.resource(description="Keyed hash of identifiers.")
     def pseudonymiser(_: dg.InitResourceContext) -> Pseudonymiser:
@@ -67,9 +116,11 @@ def build_resources(settings: Settings) -> dict[str, Any]:
 
     @dg.resource(required_resource_keys={"ground"}, description="The DHIS2 servers named in the settings.")
     def dhis2_servers(context: dg.InitResourceContext) -> dict[str, Dhis2Server]:
-        return servers_from_settings(
+        purpose = _purpose(context)
+        servers = servers_from_settings(
             settings.dhis2, context.resources.ground.urls or {}, settings.credential, is_practice=settings.practice
         )
+        return {code: server for code, server in servers.items() if purpose.concerns(server.source_code)}
 
     def inbox_resource(source: FileSource, description: str) -> dg.ResourceDefinition:
         # The ground fills the practice inboxes, so it comes first.

@@ -62,7 +62,7 @@ def inbox_sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
 def _inbox_sensor(inbox: WatchedInbox) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{inbox.source_code}_inbox",
-        job_name=f"refresh_{inbox.source_code}",
+        job_name=f"arrived_{inbox.source_code}",
         minimum_interval_seconds=LOOK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(

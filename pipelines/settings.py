@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from pipelines.cron import Cron, parse_cron
 from pipelines.failures import SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -30,9 +31,10 @@ class _Part(BaseModel):
 
 
 class Schedule(_Part):
-    """When the weekly refresh starts."""
+    """When the sources start, and when the release is built without those that have not ended; both weekly."""
 
     cron: str = "0 5 * * 1"
+    deadline_cron: str = "0 9 * * 1"
     timezone: str = "Asia/Ho_Chi_Minh"
 
     @field_validator("timezone")
@@ -43,6 +45,22 @@ class Schedule(_Part):
         except Exception as fault:
             raise ValueError(f"{name!r} is not a time zone, expected a name such as Asia/Ho_Chi_Minh") from fault
         return name
+
+    @field_validator("cron", "deadline_cron")
+    @classmethod
+    def _cron_is_understood(cls, expression: str) -> str:
+        parse_cron(expression, "UTC")
+        return expression
+
+    @property
+    def ticks(self) -> Cron:
+        """When the sources start."""
+        return parse_cron(self.cron, self.timezone)
+
+    @property
+    def deadlines(self) -> Cron:
+        """When the release is built at the latest."""
+        return parse_cron(self.deadline_cron, self.timezone)
 
 
 class Pseudonym(_Part):

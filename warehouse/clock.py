@@ -51,3 +51,11 @@ class Refresh:
     recorded_at: datetime
     as_at: datetime
     is_practice: bool
+    is_full: bool = False
+    """Servers are read from the beginning, and every landed file is read again."""
+    since: datetime | None = None
+    """Servers are asked for changes since then, when that is earlier than what they were last asked for."""
+    alone: bool = False
+    """The run is for single sources: one that cannot be pulled fails the run, because nothing else would suffer."""
+    missing: str | None = None
+    """On a release build: which sources failed or were late, in words."""

@@ -15,7 +15,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -233,15 +233,31 @@ class Landing:
         if not receipts:
             return
         folder = self.root / _safe(receipts[0].source_code) / ".pulls"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Numbered, so that a pull at the same instant does not hide one that still waits.
-        stamp = f"{received_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{len(list(folder.glob('*.json'))):03}"
+        number = len(list(folder.glob("*.json"))) if folder.exists() else 0
+        self._write_note(receipts[0].source_code, f"{received_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{number:03}", receipts)
+
+    def _write_note(self, source_code: str, stamp: str, receipts: Sequence[Receipt]) -> None:
+        folder = self.root / _safe(source_code) / ".pulls"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         aside = folder / f".{stamp}.part"
         aside.write_text(
             json.dumps([asdict(receipt) for receipt in receipts], ensure_ascii=False, indent=1, sort_keys=True),
             encoding="utf-8",
         )
         os.replace(aside, folder / f"{stamp}.json")
+
+    def note_again(self, source_code: str, receipt_ids: Collection[str]) -> None:
+        """The landed receipts with these ids wait to be loaded once more, oldest first and before what waits already: how
+        a mended reader reaches files of long ago."""
+        waiting = {receipt.receipt_id for pull in self.waiting_pulls(source_code) for receipt in pull}
+        again = [
+            receipt
+            for receipt in self.receipts(source_code)
+            if receipt.receipt_id in receipt_ids and receipt.receipt_id not in waiting
+        ]
+        if again:
+            self._write_note(source_code, "0-again", again)
 
     def waiting_pulls(self, source_code: str) -> list[list[Receipt]]:
         """Pulls that wait to be loaded, oldest first: this refresh's, and those of a refresh that was cut off."""

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import polars as pl
 
 from warehouse import history
 from warehouse.catalogue.table_catalogue import Table
+from warehouse.clock import next_recorded_at
 from warehouse.history import LoadCounts, LoadMode
 from warehouse.landing import Receipt
 from warehouse.quality import RuleOutcome, Scales, WeighingContext
@@ -370,13 +371,16 @@ def transaction(warehouse: Warehouse, source_code: str, recorded_at: datetime) -
     """
     with warehouse.connect() as connection:
         connection.execute("begin")
-        load = LoadTransaction(connection, warehouse.entries, source_code, recorded_at)
+        load = LoadTransaction(
+            connection, warehouse.entries, source_code, _system_time(connection, warehouse, recorded_at)
+        )
         try:
             yield load
             if load.report.is_change:
                 load._write_record()
                 connection.execute("commit")
                 load.report.committed = True
+                warehouse.written_at = load.recorded_at
             elif load.report.remembered:
                 connection.execute("commit")
             else:
@@ -384,6 +388,22 @@ def transaction(warehouse: Warehouse, source_code: str, recorded_at: datetime) -
         except BaseException:
             _roll_back(connection)
             raise
+
+
+def _system_time(connection: Any, warehouse: Warehouse, wanted: datetime) -> datetime:
+    """The system time of a transaction: the refresh's own, or later when another run has committed meanwhile.
+
+    Runs of several sources take turns as writers. System time only moves on, and what another run has shown at an instant
+    must not change afterwards; the transactions of one run share theirs.
+    """
+    ((latest,),) = connection.execute("select max(refresh_at) from ops.load").fetchall()
+    if latest is None:
+        return wanted
+    latest = latest.replace(tzinfo=UTC)
+    own = warehouse.written_at
+    if own is not None and history.as_naive_utc(own) == history.as_naive_utc(latest):
+        return max(own, wanted)
+    return next_recorded_at(wanted, latest)
 
 
 def _roll_back(connection: Any) -> None:

@@ -5,6 +5,8 @@ Belongs here: connections, schema bootstrap, reading what the store says of itse
 """
 
 import os
+import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,6 +26,8 @@ CONFIGURATION = {
     # Without this a misspelt table name resolves silently to a local Python variable.
     "python_enable_replacements": "false",
 }
+
+RETRY_SECONDS = 0.1
 
 
 class StoreError(Exception):
@@ -45,9 +49,15 @@ def code_version() -> str:
 class Warehouse:
     """The restricted warehouse `warehouse.duckdb`. Holds no connection; each `connect` opens and closes the file."""
 
-    def __init__(self, path: Path, entries: Mapping[str, Table] | None = None) -> None:
+    def __init__(
+        self, path: Path, entries: Mapping[str, Table] | None = None, *, patience_seconds: float = 0.0
+    ) -> None:
         self.path = path
         self.entries = dict(entries if entries is not None else tables())
+        self.patience_seconds = patience_seconds
+        """How long `connect` waits for another process that has the file: the sources' runs take turns as writers."""
+        self.written_at: datetime | None = None
+        """System time of the last commit through this object: one run, one system time (`warehouse.load`)."""
 
     @property
     def exists(self) -> bool:
@@ -64,16 +74,7 @@ class Warehouse:
             raise StoreError(f"{self.path} does not exist yet; run `mhwg refresh` first.")
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         is_new = not self.exists
-        try:
-            connection = duckdb.connect(str(self.path), read_only=read_only, config=dict(CONFIGURATION))
-        except duckdb.IOException as fault:
-            if "lock" in str(fault).lower():
-                raise StoreLocked(
-                    f"{self.path.name} is in use by another process (a refresh or a materialisation); wait for it to end."
-                ) from fault
-            raise StoreError(
-                f"{self.path} cannot be opened as a warehouse: {_first_line(fault)}. Restore a backup."
-            ) from fault
+        connection = self._open(read_only)
         try:
             if is_new:
                 os.chmod(self.path, 0o600)
@@ -83,6 +84,25 @@ class Warehouse:
             yield connection
         finally:
             connection.close()
+
+    def _open(self, read_only: bool) -> duckdb.DuckDBPyConnection:
+        """The file, opened; while another process has it, another attempt every now and then."""
+        until = time.monotonic() + self.patience_seconds
+        while True:
+            try:
+                return duckdb.connect(str(self.path), read_only=read_only, config=dict(CONFIGURATION))
+            except duckdb.IOException as fault:
+                if "lock" not in str(fault).lower():
+                    raise StoreError(
+                        f"{self.path} cannot be opened as a warehouse: {_first_line(fault)}. Restore a backup."
+                    ) from fault
+                if time.monotonic() >= until:
+                    holder = re.search(r"PID (\d+)", str(fault))
+                    who = f"process {holder[1]}" if holder else "another process"
+                    raise StoreLocked(
+                        f"{self.path.name} is in use by {who} (a refresh or a materialisation); wait for it to end."
+                    ) from fault
+                time.sleep(RETRY_SECONDS)
 
     def _bootstrap(self, connection: duckdb.DuckDBPyConnection) -> None:
         wanted = schema.fingerprint(self.entries.values())

@@ -8,9 +8,10 @@ from typing import Any
 
 import dagster as dg
 
-from assets.declare import check_specs, landing_key, load_results, load_specs, loaded_tables, selected
+from assets.declare import check_specs, fail_alone, landing_key, load_results, load_specs, loaded_tables, selected
 from assets.dhis2.errors import Dhis2Error
 from assets.dhis2.extract import pull_instance
+from assets.dhis2.instants import format_instant
 from assets.dhis2.mapping import InstanceMapping
 from assets.dhis2.payload import stage_frames
 from assets.dhis2.sources import Dhis2Server
@@ -63,6 +64,7 @@ def _landing_asset(code: str) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the bare name
         server: Dhis2Server = dhis2_servers[code]
         watermark, since_listing = _progress_of(warehouse, source, refresh)
+        watermark = asked_from(watermark, refresh)
 
         def pull_factory(part: str) -> Any:
             return landing.pull(source, part, refresh.as_at, is_practice=refresh.is_practice)
@@ -79,6 +81,9 @@ def _landing_asset(code: str) -> dg.AssetsDefinition:
             )
         except Dhis2Error as fault:
             context.log.warning("%s: not pulled: %s", source, fault)
+            if refresh.alone:
+                # Nothing else is in this run: it fails, and the asset is not called fresh.
+                raise dg.Failure(str(fault), allow_retries=False) from fault
             return dg.MaterializeResult(
                 metadata={"mhwg/fault": str(fault), "mhwg/fault_source": source},
                 check_results=[
@@ -125,6 +130,19 @@ def _progress_of(warehouse: Warehouse, source: str, refresh: Refresh) -> tuple[s
     return (min(marks) if len(marks) else None), days
 
 
+def asked_from(watermark: str | None, refresh: Refresh) -> str | None:
+    """The watermark to ask with: none for a full refresh, an earlier one when changes since an earlier day are wanted.
+
+    Never a later one than the source's own: what lies between would be lost.
+    """
+    if watermark is None or refresh.is_full:
+        return None
+    instant, _, digest = watermark.partition("#")
+    if refresh.since is None:
+        return watermark
+    return f"{min(instant, format_instant(refresh.since))}#{digest}"
+
+
 def batches(mapping: InstanceMapping, landing: Landing) -> Callable[[Sequence[Receipt]], Iterable[Batch]]:
     """How one waiting pull of a server becomes a batch for `load_source`."""
 
@@ -166,5 +184,6 @@ def _load_step(servers: Sequence[str], scales: Scales) -> dg.AssetsDefinition:
             reports.append(report)
         counts = warehouse.row_counts(table.name for table in loaded)
         yield from selected(context, load_results(loaded, reports, counts, scales))
+        fail_alone(refresh, reports)
 
     return load_dhis2

@@ -8,6 +8,7 @@ import atexit
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -53,11 +54,24 @@ Draft = Annotated[bool, typer.Option("--draft", help="Print only the drafted TOM
 
 
 @app.command()
-def refresh(as_json: Json = False) -> None:
+def refresh(
+    source: Annotated[
+        list[str] | None, typer.Option("--source", help="Only this source, for instance labour; may repeat.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read servers from the beginning and every landed file again.")
+    ] = False,
+    since: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Ask servers for changes since this day at the latest."),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for a refresh that is running instead of ending.")] = False,
+    as_json: Json = False,
+) -> None:
     """Pull every source, weigh and load it, compute the indicators, publish a release if a figure moved."""
     from pipelines.cli.refresh import run
 
-    raise typer.Exit(run(as_json=as_json))
+    raise typer.Exit(run(as_json=as_json, sources=tuple(source or ()), is_full=full, since=since, wait=wait))
 
 
 @app.command()
@@ -321,9 +335,10 @@ def call(command: Callable[[], Any]) -> int:
 def _actionable(fault: Exception) -> Exit | None:
     """The exit code of a fault of the lower rooms that a person can act on; None for a bug."""
     from warehouse.catalogue.table_catalogue import CatalogueError
+    from warehouse.locks import LockHeld
     from warehouse.store import StoreError, StoreLocked
 
-    if isinstance(fault, StoreLocked):
+    if isinstance(fault, StoreLocked | LockHeld):
         return Exit.BUSY
     if isinstance(fault, StoreError):
         return Exit.NOT_FOUND

@@ -12,6 +12,7 @@ from pipelines.cli.console import console
 from pipelines.failures import Exit, Refused
 from pipelines.settings import Settings, load_settings
 from practice.clock import PracticeClock
+from warehouse.locks import held
 
 
 def _practice_settings() -> Settings:
@@ -52,7 +53,10 @@ def serve(ready_file: str | None, version: str, quirks: tuple[str, ...]) -> int:
 
     settings = _practice_settings()
     clock = clock_of(settings)
-    fill_inboxes(settings, clock.instant())
+    with held(
+        settings.state_folder / "locks" / "inboxes.lock", "the practice inboxes", "practice serve", patience_seconds=60
+    ):
+        fill_inboxes(settings, clock.instant())
     running = serve_dhis2(World(clock.seed), clock, settings.dhis2_codes(), version=version, quirks=quirks)
     try:
         if ready_file:

@@ -5,17 +5,22 @@ Belongs here: running the job in this process and drawing its progress and summa
 
 import json
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from assets.progress import PULL_LOG
 from pipelines.cli.console import console, error_console
-from pipelines.failures import Exit
+from pipelines.failures import Exit, Refused
+from pipelines.run_tags import LAUNCHED_BY, Purpose
 from pipelines.settings import Settings, load_settings, use_dagster_home
+from warehouse.locks import held
 
+WAIT_SECONDS = 6 * 3600.0
 STEP_LOG = "mhwg.steps"
 _TITLES = {"refresh": "Weekly refresh", "release": "Release from what the warehouse holds"}
 
@@ -43,17 +48,39 @@ class Outcome:
         return Exit.PARTIAL if any(source["fault"] for source in self.sources) else Exit.DONE
 
 
-def run(*, as_json: bool = False, job_name: str = "refresh") -> int:
-    """The refresh, or another job of the definitions, has run; its exit code says how it ended."""
+def run(
+    *,
+    as_json: bool = False,
+    job_name: str = "refresh",
+    sources: Sequence[str] = (),
+    is_full: bool = False,
+    since: datetime | None = None,
+    wait: bool = False,
+) -> int:
+    """The refresh, or another job of the definitions, has run; its exit code says how it ended. One at a time: another
+    says who is running, or waits."""
     settings = load_settings()
     use_dagster_home(settings)
+    purpose = Purpose(frozenset(sources), is_full, since.replace(tzinfo=UTC) if since else None)
+    holder = f"mhwg refresh, process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    with held(
+        settings.state_folder / "locks" / "refresh.lock",
+        "the refresh",
+        holder,
+        patience_seconds=WAIT_SECONDS if wait else 0.0,
+        waiting=lambda who: error_console().print(f"Waiting for {who} ...", highlight=False),
+    ):
+        return _run(settings, job_name, purpose, as_json=as_json)
+
+
+def _run(settings: Settings, job_name: str, purpose: Purpose, *, as_json: bool) -> int:
     out = error_console() if as_json else console()
     if settings.practice:
         out.print(f"[bold]{_TITLES[job_name]} on the practice ground[/] (synthetic data, marked in every output)")
     else:
         out.print(f"[bold]{_TITLES[job_name]}[/] for {settings.organisation}")
     with _quiet_libraries(), _progress(out):
-        outcome = execute(settings, job_name)
+        outcome = execute(settings, job_name, purpose)
     if as_json:
         console().print_json(json.dumps({**asdict(outcome), "exit_code": int(outcome.exit_code)}, default=str))
     else:
@@ -61,22 +88,32 @@ def run(*, as_json: bool = False, job_name: str = "refresh") -> int:
     return outcome.exit_code
 
 
-def execute(settings: Settings, job_name: str = "refresh") -> Outcome:
-    """The job has run in this process, on the instance of DAGSTER_HOME."""
+def execute(settings: Settings, job_name: str = "refresh", purpose: Purpose | None = None) -> Outcome:
+    """The job has run in this process, on the instance of DAGSTER_HOME; for chosen sources only, if the purpose says so.
+
+    Raises Refused for a source that the settings do not know.
+    """
     import dagster as dg
 
+    from pipelines.dead_runs import close_dead_runs, process_tag
     from pipelines.definitions import defs
 
     logging.getLogger(STEP_LOG).info("reading the definitions", extra={"step_state": "start"})
-    job = defs().resolve_job_def(job_name)
+    purpose = purpose or Purpose()
+    definitions = defs()
+    job = definitions.resolve_job_def(job_name)
+    chosen = chosen_keys([made for made in definitions.assets or [] if isinstance(made, dg.AssetsDefinition)], purpose)
+    if chosen:
+        job = job.get_subset(asset_selection=chosen)
     total = len(job.nodes)
     logging.getLogger(STEP_LOG).info("", extra={"step_state": "total", "step_total": total})
     with dg.DagsterInstance.get() as instance:
+        close_dead_runs(instance)
         result = job.execute_in_process(
             instance=instance,
             raise_on_error=False,
             run_config={"loggers": {"progress": {}}},
-            tags={"mhwg/launched_by": "cli"},
+            tags={LAUNCHED_BY: "cli", **process_tag(os.getpid()), **purpose.tags},
         )
     outcome = Outcome(succeeded=result.success, is_practice=settings.practice)
     not_pulled: dict[str, str] = {}
@@ -104,6 +141,22 @@ def execute(settings: Settings, job_name: str = "refresh") -> Outcome:
     for source in outcome.sources:
         source["fault"] = source["fault"] or not_pulled.get(source["source"])
     return outcome
+
+
+def chosen_keys(assets: Sequence[Any], purpose: Purpose) -> frozenset[Any] | None:
+    """The assets of the chosen sources and of everything that rests on several; None when all sources are meant.
+
+    Raises Refused for a source that the settings do not know.
+    """
+    from pipelines.jobs import sources_of, weekly_keys
+
+    if not purpose.sources:
+        return None
+    known = {source.code: source for source in sources_of(assets)}
+    for code in sorted(purpose.sources - known.keys()):
+        raise Refused(f"--source {code}: there are {', '.join(sorted(known))}.", Exit.USAGE)
+    joint = weekly_keys(assets) - frozenset().union(*(source.keys for source in known.values()))
+    return joint.union(*(known[code].keys for code in purpose.sources))
 
 
 def _root_sentence(error: Any) -> str:

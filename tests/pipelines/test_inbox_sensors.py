@@ -87,7 +87,7 @@ def test_every_inbox_is_watched_from_the_start(office: Callable[[str], Watched])
     for name in ("labour_inbox", "survey_inbox", "programme_inbox"):
         sensor = watched.definitions.resolve_sensor_def(name)
         assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
-        assert sensor.job_name == f"refresh_{name.removesuffix('_inbox')}"
+        assert sensor.job_name == f"arrived_{name.removesuffix('_inbox')}"
 
 
 def test_an_inbox_that_does_not_exist_yet_asks_for_nothing(office: Callable[[str], Watched]) -> None:
@@ -106,7 +106,7 @@ def test_a_file_is_landed_when_it_has_stopped_growing(office: Callable[[str], Wa
     assert request.tags["mhwg/source"] == "labour"
     assert watched.tick() == [], "asked for once"
 
-    job = watched.definitions.resolve_job_def("refresh_labour")
+    job = watched.definitions.resolve_job_def("arrived_labour")
     landing = dg.AssetKey(["landing", "labour"])
     assert {landing, dg.AssetKey(["core", "labour_figure"]), dg.AssetKey(["release", "observation"])} <= set(
         job.asset_layer.executable_asset_keys

@@ -183,7 +183,7 @@ def test_a_second_writer_is_told_who_is_in_the_way(warehouse, tmp_path):
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert child.stdout.readline().strip() == b"open"
-        with pytest.raises(StoreLocked, match="in use by another process"), warehouse.connect():
+        with pytest.raises(StoreLocked, match=f"in use by process {child.pid} "), warehouse.connect():
             pass
     finally:
         child.stdin.close()
