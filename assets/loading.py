@@ -37,7 +37,7 @@ class Batch:
 
     receipts: tuple[Receipt, ...]
     scope: Mapping[str, str]
-    frames: Mapping[str, pl.DataFrame]
+    frames: Mapping[str, pl.DataFrame | Iterable[pl.DataFrame]]
     loads: tuple[TableLoad, ...]
 
 

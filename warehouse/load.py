@@ -95,17 +95,29 @@ class LoadTransaction:
         self.source_code = source_code
         self.recorded_at = recorded_at
         self.report = LoadReport(source_code, recorded_at)
+        self._withdrawn: set[str] = set()
 
-    def stage(self, table_name: str, frame: pl.DataFrame, scope: Mapping[str, str]) -> StagingCounts:
-        """The sound rows of `frame` are the staging rows within `scope`; the others stand in quarantine with their reasons.
+    def stage(
+        self, table_name: str, frames: pl.DataFrame | Iterable[pl.DataFrame], scope: Mapping[str, str]
+    ) -> StagingCounts:
+        """The sound rows of `frames` are the staging rows within `scope`; the others stand in quarantine with their reasons.
 
-        `frame` has the entry's columns, `receipt_id`, `pointer` and `rejections` (empty list or null for a sound row).
-        Rows equal in every column but `pointer` and `receipt_id` are counted as duplicates and kept once.
+        A frame has the entry's columns, `receipt_id`, `pointer` and `rejections` (empty list or null for a sound row).
+        Rows of one frame equal in every column but `pointer` and `receipt_id` are counted as duplicates and kept once.
+        Several frames are taken one by one, so that a batch larger than memory passes through.
         """
         table = self.entries[table_name]
+        where = " and ".join(f"{name} = ${name}" for name in scope) or "true"
+        self.connection.execute(f"delete from {table.name} where {where}", dict(scope) or None)
+        parts = [frames] if isinstance(frames, pl.DataFrame) else frames
+        counts = sum((self._stage_part(table, frame) for frame in parts), StagingCounts())
+        self.report.staging[table_name] = self.report.staging.get(table_name, StagingCounts()) + counts
+        return counts
+
+    def _stage_part(self, table: Table, frame: pl.DataFrame) -> StagingCounts:
         missing = [name for name in table.column_names if name not in frame.columns]
         if missing:
-            raise ValueError(f"{table_name}: the staged frame lacks columns {missing}")
+            raise ValueError(f"{table.name}: the staged frame lacks columns {missing}")
         if "rejections" not in frame.columns:
             frame = frame.with_columns(rejections=pl.lit([], dtype=pl.List(pl.String)))
         rejections = pl.col("rejections").list.len().fill_null(0)
@@ -114,12 +126,8 @@ class LoadTransaction:
         told_apart = [name for name in table.column_names if name not in ("receipt_id", "pointer")]
         kept = sound.unique(subset=told_apart, keep="last", maintain_order=True)
         self._quarantine_frame(table, rejected)
-        where = " and ".join(f"{name} = ${name}" for name in scope) or "true"
-        self.connection.execute(f"delete from {table.name} where {where}", dict(scope) or None)
         self._insert(table, kept)
-        counts = StagingCounts(frame.height, kept.height, rejected.height, sound.height - kept.height)
-        self.report.staging[table_name] = self.report.staging.get(table_name, StagingCounts()) + counts
-        return counts
+        return StagingCounts(frame.height, kept.height, rejected.height, sound.height - kept.height)
 
     def _insert(self, table: Table, frame: pl.DataFrame) -> None:
         if frame.is_empty():
@@ -209,11 +217,28 @@ class LoadTransaction:
             record = dict(zip(table.column_names, row[:-1], strict=True))
             records.append((record, list(row[-1]), record.pop("receipt_id"), record.pop("pointer")))
         self._quarantine(table, records)
+        self._withdraw_condemned(table)
         self.connection.execute(f"delete from {table.name} where rowid in (select row_number from condemned)")
         self.connection.execute("drop table temp.condemned")
         self.report.staging[table.name] = self.report.staging.get(table.name, StagingCounts()) + StagingCounts(
             staged=-len(rows), quarantined=len(rows)
         )
+
+    def _withdraw_condemned(self, table: Table) -> None:
+        """Keys of the condemned rows are remembered: in a batch of changes each closes the row that it was to replace.
+
+        What the store holds there is no longer what the source says. A full batch would close it because it lacks the key; a
+        batch of changes must leave the same rows open, or a refuted value would stand until the next full pull.
+        """
+        core = self.entries.get(f"core.{table.table_name}")
+        if core is None or "is_deleted" not in table.column_names or not set(core.key) <= set(table.column_names):
+            return
+        self.connection.execute(
+            f"""create or replace temp table withdrawn_{table.table_name} as
+            select distinct {", ".join(core.key)} from {table.name} where rowid in (select row_number from condemned)
+            and {" and ".join(f"{name} is not null" for name in core.key)}"""
+        )
+        self._withdrawn.add(core.name)
 
     def load_history(self, table_name: str, *, mode: LoadMode, scope: Mapping[str, str] | None = None) -> LoadCounts:
         """The core table says what `models/<schema>/<table>.sql` says of the staged rows within `scope`."""
@@ -221,12 +246,15 @@ class LoadTransaction:
         counts = history.load(
             self.connection,
             table,
-            self._batch_sql(table, scope),
+            self._batch_sql(table, scope, mode),
             self.recorded_at,
             mode=mode,
             scope=scope,
             parameters=scope,
         )
+        if table_name in self._withdrawn:
+            self.connection.execute(f"drop table temp.withdrawn_{table.table_name}")
+            self._withdrawn.discard(table_name)
         self._note(table_name, counts)
         return counts
 
@@ -311,13 +339,18 @@ class LoadTransaction:
         """True when loading the staged rows would write anything to the core table; nothing is written to find out."""
         table = self.entries[table_name]
         return history.would_change(
-            self.connection, table, self._batch_sql(table, scope), mode=mode, scope=scope, parameters=scope
+            self.connection, table, self._batch_sql(table, scope, mode), mode=mode, scope=scope, parameters=scope
         )
 
-    def _batch_sql(self, table: Table, scope: Mapping[str, str] | None) -> str:
+    def _batch_sql(self, table: Table, scope: Mapping[str, str] | None, mode: LoadMode) -> str:
         model = (MODELS / table.schema_name / f"{table.table_name}.sql").read_text(encoding="utf-8").strip().rstrip(";")
         where = " and ".join(f"{name} = ${name}" for name in scope or {}) or "true"
-        return f"select * from (\n{model}\n) where {where}"
+        batch = f"select * from (\n{model}\n) where {where}"
+        if mode == "delta" and table.name in self._withdrawn:
+            # cardinality: a withdrawn key that a sound row of the same batch has stays with that row
+            batch += f"""\nunion all by name select *, true as is_deleted from temp.withdrawn_{table.table_name}
+            anti join ({batch}) using ({", ".join(table.key)})"""
+        return batch
 
     def _write_record(self) -> None:
         at = history.as_naive_utc(self.recorded_at)

@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import polars as pl
+import pyarrow.parquet
 
 from assets.dhis2.instants import instants, parse_day, zone_named
 from assets.dhis2.mapping import (
@@ -31,6 +32,7 @@ from methods.periods import UnknownPeriodError, parse_period
 from warehouse.landing import Landing, Receipt
 
 Frames = dict[str, pl.DataFrame]
+Parts = dict[str, pl.DataFrame | Iterable[pl.DataFrame]]
 
 _PROVENANCE: Final[dict[str, Any]] = {"receipt_id": pl.String, "pointer": pl.String, "rejections": pl.List(pl.String)}
 
@@ -95,13 +97,22 @@ class TableLoad:
 class Staged:
     """All staging frames of one pull, their scope, and the core loads that follow, in order.
 
-    `counts` holds what was set aside before staging: rows repeated across chunks, deletions in a full pull, withdrawals.
+    `counts` holds what was set aside before staging: rows repeated across chunks, deletions in a full pull, withdrawals. Data
+    values come as `ValueParts`, read while they are staged; `counts` is complete after that.
     """
 
-    frames: Frames
+    frames: Parts
     scope: Mapping[str, str]
     loads: tuple[TableLoad, ...]
     counts: Mapping[str, int]
+
+    def frame(self, table: str) -> pl.DataFrame:
+        """The frame of one table, whole: for whoever knows that it is small."""
+        found = self.frames[table]
+        if isinstance(found, pl.DataFrame):
+            return found
+        parts = list(found)
+        return pl.concat(parts) if parts else _empty(DATA_VALUE)
 
 
 def stage_frames(receipts: Sequence[Receipt], landing: Landing, mapping: InstanceMapping) -> Staged:
@@ -110,7 +121,7 @@ def stage_frames(receipts: Sequence[Receipt], landing: Landing, mapping: Instanc
     by_part = {receipt.kind_code: receipt for receipt in receipts}
     scope = {"instance_code": mapping.code}
     counts: dict[str, int] = {}
-    frames: Frames = {"staging.org_unit": _empty(ORG_UNIT), "staging.data_set_assignment": _empty(DATA_SET_ASSIGNMENT)}
+    frames: Parts = {"staging.org_unit": _empty(ORG_UNIT), "staging.data_set_assignment": _empty(DATA_SET_ASSIGNMENT)}
     frames["staging.metadata_object"] = _empty(METADATA_OBJECT)
     loads = [TableLoad("core.org_unit", "snapshot", scope), TableLoad("core.metadata_object", "snapshot", scope)]
     documents: dict[str, Any] = {}
@@ -130,14 +141,7 @@ def stage_frames(receipts: Sequence[Receipt], landing: Landing, mapping: Instanc
             frames["staging.data_set_registration"] = registration_frame(landing.files(receipt), receipt, mapping)
             loads.append(TableLoad("core.data_set_registration", "snapshot", scope))
         if receipt := by_part.get("data_values"):
-            frames["staging.data_value"] = _concat(
-                [
-                    frame
-                    for path in landing.files(receipt)
-                    if (frame := value_frame(path, receipt, mapping, value_types, counts)).height
-                ],
-                DATA_VALUE,
-            )
+            frames["staging.data_value"] = ValueParts(landing.files(receipt), receipt, mapping, value_types, counts)
             loads.append(TableLoad("core.data_value", _mode(receipt), scope))
     if mapping.referral is not None:
         frames |= _referral_frames(by_part, landing, mapping)
@@ -156,10 +160,6 @@ def _zone(receipt: Receipt) -> ZoneInfo:
 
 def _empty(schema: Mapping[str, Any]) -> pl.DataFrame:
     return pl.DataFrame(schema={**schema, **_PROVENANCE})
-
-
-def _concat(frames: Sequence[pl.DataFrame], schema: Mapping[str, Any]) -> pl.DataFrame:
-    return pl.concat(frames) if frames else _empty(schema)
 
 
 def _frame(rows: Iterable[Mapping[str, Any]], schema: Mapping[str, Any]) -> pl.DataFrame:
@@ -350,42 +350,98 @@ _MOST_DIGITS: Final = 307
 """Digits before the point beyond which a double is infinite, and which DHIS2 itself calls no number."""
 
 
-def value_frame(
-    path: Path,
-    receipt: Receipt,
-    mapping: InstanceMapping,
-    value_types: Mapping[str, str],
-    counts: dict[str, int] | None = None,
-) -> pl.DataFrame:
-    """staging.data_value of one landed chunk. `counts` collects rows that are not staged because another chunk has them
-    (`repeated`), deletions that a full pull needs no row for (`deleted`), and withdrawals added."""
-    counts = {} if counts is None else counts
-    raw = pl.read_parquet(path).with_row_index("row", offset=1)
-    if raw.is_empty():
-        return _empty(DATA_VALUE)
-    data_set, first_on, last_on = _chunk_of(path)
-    typed = _typed_values(raw, path, receipt, mapping)
-    owned = _owned_elements(mapping, data_set)
-    # The chunk's own: of an element in two data sets the first asks; of a period across two chunks the one it begins in.
-    here = pl.col("data_element_uid").is_in(owned) & pl.col("period_start_on").is_between(first_on, last_on).fill_null(
-        True
-    )
-    kept = typed.filter(here)
-    counts["repeated"] = counts.get("repeated", 0) + typed.height - kept.height
-    if kept.select(pl.struct(VALUE_KEY).is_duplicated().any()).item():
-        before = kept.height
-        kept = kept.sort("updated_at", nulls_last=False, maintain_order=True).unique(
-            VALUE_KEY, keep="last", maintain_order=True
-        )
-        counts["repeated"] += before - kept.height
-    if receipt.parameters["mode"] == "full":
-        alive = kept.filter(~pl.col("is_deleted"))
-        counts["deleted"] = counts.get("deleted", 0) + kept.height - alive.height
-        return _judged_values(alive, value_types)
-    judged = _judged_values(kept, value_types)
-    withdrawn = _withdrawals(judged)
-    counts["withdrawn"] = counts.get("withdrawn", 0) + withdrawn.height
-    return pl.concat([judged, withdrawn]) if withdrawn.height else judged
+_PART_ROWS: Final = 1 << 16
+"""Rows typed at a time: 30 MB as a frame, however long the landed file is."""
+
+
+@dataclass(frozen=True)
+class ValueParts:
+    """staging.data_value of the landed files of one receipt, as frames of bounded size; each iteration reads anew.
+
+    `counts` collects rows that are not staged because another chunk has them (`repeated`), deletions that a full pull needs
+    no row for (`deleted`), and withdrawals added.
+    """
+
+    paths: Sequence[Path]
+    receipt: Receipt
+    mapping: InstanceMapping
+    value_types: Mapping[str, str]
+    counts: dict[str, int]
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        self.counts.update(dict.fromkeys(("repeated", "deleted", "withdrawn"), 0))
+        for path in self.paths:
+            for typed in self._typed_parts(path):
+                judged = self._judged(typed)
+                if judged.height:
+                    yield judged
+
+    def _typed_parts(self, path: Path) -> Iterator[pl.DataFrame]:
+        """The file's own rows, typed, each key once: the newest of a repeated key comes in the last part."""
+        repeated = self._repeated_keys(path)
+        aside: list[pl.DataFrame] = []
+        for kept in self._own_rows(path, noting=True):
+            if len(repeated):
+                is_repeated = _key_hash().is_in(repeated.implode())
+                aside.append(kept.filter(is_repeated))
+                yield kept.filter(~is_repeated)
+            else:
+                yield kept
+        if aside:
+            several = pl.concat(aside)
+            newest = several.sort("updated_at", nulls_last=False, maintain_order=True).unique(
+                VALUE_KEY, keep="last", maintain_order=True
+            )
+            self.counts["repeated"] += several.height - newest.height
+            yield newest
+
+    def _own_rows(self, path: Path, *, noting: bool) -> Iterator[pl.DataFrame]:
+        """Typed rows that this chunk answers for: of an element in two data sets the first asks; of a period across two
+        chunks the one it begins in."""
+        data_set, first_on, last_on = _chunk_of(path)
+        owned = _owned_elements(self.mapping, data_set)
+        here = pl.col("data_element_uid").is_in(owned) & pl.col("period_start_on").is_between(
+            first_on, last_on
+        ).fill_null(True)
+        for raw in _landed_parts(path):
+            typed = _typed_values(raw, path, self.receipt, self.mapping)
+            kept = typed.filter(here)
+            if noting:
+                self.counts["repeated"] += typed.height - kept.height
+            yield kept
+
+    def _repeated_keys(self, path: Path) -> pl.Series:
+        """Hashes of keys that the file holds more than once: eight bytes a row, because whole keys would not fit."""
+        hashes = [frame.select(_key_hash()).to_series() for frame in self._own_rows(path, noting=False)]
+        if not hashes:
+            return pl.Series([], dtype=pl.UInt64)
+        every = pl.concat(hashes)
+        return every.filter(every.is_duplicated()).unique()
+
+    def _judged(self, kept: pl.DataFrame) -> pl.DataFrame:
+        if self.receipt.parameters["mode"] == "full":
+            alive = kept.filter(~pl.col("is_deleted"))
+            self.counts["deleted"] += kept.height - alive.height
+            return _judged_values(alive, self.value_types)
+        judged = _judged_values(kept, self.value_types)
+        withdrawn = _withdrawals(judged)
+        self.counts["withdrawn"] += withdrawn.height
+        return pl.concat([judged, withdrawn]) if withdrawn.height else judged
+
+
+def _key_hash() -> pl.Expr:
+    return pl.struct(VALUE_KEY).hash().alias("key_hash")
+
+
+def _landed_parts(path: Path) -> Iterator[pl.DataFrame]:
+    """The rows of a landed file in pieces, with their number in the file."""
+    first = 1
+    with pyarrow.parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_PART_ROWS):
+            frame = pl.from_arrow(batch)
+            assert isinstance(frame, pl.DataFrame)
+            yield frame.with_row_index("row", offset=first)
+            first += frame.height
 
 
 def _chunk_of(path: Path) -> tuple[str, date, date]:

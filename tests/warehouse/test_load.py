@@ -204,3 +204,43 @@ def test_a_new_column_is_added_and_a_changed_type_is_refused(warehouse):
     changed = Warehouse(warehouse.path, {**warehouse.entries, CORE.name: other})
     with pytest.raises(StoreError, match=r"core\.thing\.size is integer in the store"), changed.connect():
         pass
+
+
+def test_a_batch_larger_than_memory_is_staged_in_parts(warehouse):
+    parts = (frame([(f"{number}", number), ("bad", None)], [[], ["size: empty"]]) for number in range(3))
+    with transaction(warehouse, "test", WEEK1) as tx:
+        counts = tx.stage("staging.thing", parts, {})
+        tx.load_history("core.thing", mode="snapshot")
+    assert (counts.received, counts.staged, counts.quarantined) == (6, 3, 3)
+    assert warehouse.read("select size from core.thing_current order by size")["size"].to_list() == [0, 1, 2]
+
+
+CHANGES = Table(
+    name="staging.thing", row="one change as received", description="A table made for tests of loading.", group="dhis2",
+    owner="team:test", key=("thing_code",),
+    column=(*columns(), Column(name="is_deleted", type="boolean", description="whether it went")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["delta", "snapshot"])
+@pytest.mark.parametrize("also_sound", [False, True])
+def test_a_row_held_by_a_suite_closes_the_row_it_was_to_replace(warehouse, tmp_path, mode, also_sound):
+    """Found in review: in a batch of changes the old row stayed open until the next full pull, although the source no longer
+    says it. Incremental pulls must leave the rows open that a full pull would."""
+    store = Warehouse(warehouse.path, {**warehouse.entries, CHANGES.name: CHANGES})
+    (tmp_path / "models" / "core" / "thing.sql").write_text(
+        "select thing_code, size, receipt_id, is_deleted from staging.thing"
+    )
+    first = frame([("a", 1), ("b", 2)]).with_columns(is_deleted=False)
+    second = frame([("a", 10), *([("a", 3)] if also_sound else []), *([("b", 2)] if mode == "snapshot" else [])])
+    scales = Scales(thing_staging=[outcome(sql="select rowid from staging.thing where size > 9")])
+    for at, rows, judged in ((WEEK1, first, Scales()), (WEEK2, second.with_columns(is_deleted=False), scales)):
+        with transaction(store, "test", at) as tx:
+            tx.stage("staging.thing", rows, {})
+            tx.weigh("staging.thing", judged)
+            counts = tx.load_history("core.thing", mode=mode)
+    expected = [("a", 3), ("b", 2)] if also_sound else [("b", 2)]
+    assert store.read("select thing_code, size from core.thing_current order by all").rows() == expected
+    assert (counts.closed, counts.changed) == ((0, 1) if also_sound else (1, 0))
+    closed = store.read("select size from core.thing where recorded_to < timestamp '9999-12-31'")
+    assert closed["size"].to_list() == [1], "the refuted version is kept in the history"

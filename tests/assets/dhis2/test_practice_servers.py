@@ -91,9 +91,9 @@ def play(world: World, version: str, quirk: str, folder: Path) -> Outcome:
         except Dhis2Error as fault:
             return Outcome(version, quirk, error=type(fault).__name__, repeats=client.repeat_count)
         after = held(world, mapping, instance.instant())
-        frames = stage_frames(result.receipts, landing, mapping).frames
-    records = frames["staging.referral_record"]["enrollment_uid"].to_list()
-    values = [tuple(row) for row in frames["staging.data_value"].select(VALUE_KEY[1:]).iter_rows()]
+        staged = stage_frames(result.receipts, landing, mapping)
+    records = staged.frame("staging.referral_record")["enrollment_uid"].to_list()
+    values = [tuple(row) for row in staged.frame("staging.data_value").select(VALUE_KEY[1:]).iter_rows()]
     # What came or went while a moving server was read is not yet ours; the next pull brings it.
     lost = len((before[0] & after[0]) - set(records)) + len((before[1] & after[1]) - set(values))
     doubled = len(records) - len(set(records)) + len(values) - len(set(values))
@@ -169,9 +169,9 @@ def test_pairing_finds_the_truth_of_the_practice_region(small_world: World, tmp_
                 None,
                 KEY,
             )
-            frames = stage_frames(result.receipts, landing, mapping).frames
-            units = frames["staging.org_unit"].select("org_unit_uid", "country_code", "province_area_code")
-            side = frames["staging.referral_record"].filter(pl.col("rejections").list.len() == 0)
+            staged = stage_frames(result.receipts, landing, mapping)
+            units = staged.frame("staging.org_unit").select("org_unit_uid", "country_code", "province_area_code")
+            side = staged.frame("staging.referral_record").filter(pl.col("rejections").list.len() == 0)
             for end in ("from", "to"):
                 side = side.join(
                     units.rename({"country_code": f"{end}_country_code", "province_area_code": f"{end}_area_code"}),
@@ -219,8 +219,9 @@ def test_no_planted_identifier_is_landed_staged_or_logged(
                 None,
                 KEY,
             )
-            for frame in stage_frames(result.receipts, landing, mapping).frames.values():
-                written += frame.write_json().encode()
+            staged = stage_frames(result.receipts, landing, mapping)
+            for name in staged.frames:
+                written += staged.frame(name).write_json().encode()
     for path in sorted((tmp_path / "landing").rglob("*")):
         if path.suffix == ".parquet":
             written += pl.read_parquet(path).write_json().encode()

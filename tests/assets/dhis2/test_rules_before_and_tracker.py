@@ -341,12 +341,12 @@ def test_rule_24_deletions_at_each_level_become_tombstones(
     mapping = settings()
     result = pull_instance(made.client(), mapping, pull_factory, None, pseudonymiser)
     assert {dict(query).get("includeDeleted") for path, query in made.requests if "tracker" in path} == {"true"}
-    frames = stage_frames(result.receipts, landing, mapping).frames
-    entities = {row["tracked_entity_uid"]: row for row in frames["staging.tracked_entity"].to_dicts()}
+    staged = stage_frames(result.receipts, landing, mapping)
+    entities = {row["tracked_entity_uid"]: row for row in staged.frame("staging.tracked_entity").to_dicts()}
     assert entities[person]["is_deleted"]
     assert not entities[emptied]["is_deleted"]
     assert (entities[emptied]["enrollment_count"], entities[kept]["enrollment_count"]) == (0, 1)
-    assert frames["staging.referral_record"]["tracked_entity_uid"].to_list() == [kept]
+    assert staged.frame("staging.referral_record")["tracked_entity_uid"].to_list() == [kept]
 
 
 def test_rule_24_a_deleted_event_has_no_say(
@@ -389,16 +389,16 @@ def test_rule_25_a_reconciliation_lists_every_uid(
     made.purge(gone)
     made.tick(days=7)
     second = pull_instance(made.client(), mapping, pull_factory, first.watermark, pseudonymiser, reconcile=True)
-    frames = stage_frames(second.receipts, landing, mapping).frames
+    staged = stage_frames(second.receipts, landing, mapping)
     assert second.mode == "incremental"
-    assert frames["staging.tracked_entity"].is_empty()
-    listed = set(frames["staging.referral_listing"]["tracked_entity_uid"]) - {"_LISTING"}
+    assert staged.frame("staging.tracked_entity").is_empty()
+    listed = set(staged.frame("staging.referral_listing")["tracked_entity_uid"]) - {"_LISTING"}
     assert listed == set(made.entities)
     assert gone not in listed
     # Only a reconciliation and a full pull claim to be complete.
     made.tick(days=7)
     third = pull_instance(made.client(), mapping, pull_factory, second.watermark, pseudonymiser)
-    assert stage_frames(third.receipts, landing, mapping).frames["staging.referral_listing"].is_empty()
+    assert stage_frames(third.receipts, landing, mapping).frame("staging.referral_listing").is_empty()
 
 
 def test_rule_26_a_data_value_that_is_gone_is_not_kept(
@@ -414,13 +414,13 @@ def test_rule_26_a_data_value_that_is_gone_is_not_kept(
     made.tick(minutes=1)
     mapping = settings()
     first = pull_instance(made.client(), mapping, pull_factory, None, pseudonymiser)
-    before = stage_frames(first.receipts, landing, mapping).frames["staging.referral_record"]
+    before = stage_frames(first.receipts, landing, mapping).frame("staging.referral_record")
     assert before["treatment_started_on"].to_list() == [datetime(2026, 6, 30).date()]
     made.tick(days=1)
     made.edit(uid, "ElemTreatm1", None)
     made.tick(minutes=1)
     second = pull_instance(made.client(), mapping, pull_factory, first.watermark, pseudonymiser)
-    after = stage_frames(second.receipts, landing, mapping).frames["staging.referral_record"]
+    after = stage_frames(second.receipts, landing, mapping).frame("staging.referral_record")
     assert after["treatment_started_on"].to_list() == [None]
 
 

@@ -154,7 +154,7 @@ def test_rule_07_halving_brings_every_value_once_and_one_cell_raises(
     made.before_answer = budget
     mapping = settings(data_from=date(2026, 1, 1))
     result = pull_instance(made.client(), mapping, pull_factory, None, pseudonymiser)
-    frame = stage_frames(result.receipts, landing, mapping).frames["staging.data_value"]
+    frame = stage_frames(result.receipts, landing, mapping).frame("staging.data_value")
     assert frame.height == 14
     assert frame.select(VALUE_KEY).is_unique().all()
     limit_days = -1
@@ -309,13 +309,13 @@ def test_rule_33_deletions_are_asked_for_and_absent_means_no(
     staged = pull(body, watermark_at="2026-07-01T00:00:00.000Z")
     asked = [request.args for request, _ in httpserver.log if "dataValueSets" in request.path]
     assert {args["includeDeleted"] for args in asked} == {"true"}
-    found = dict(staged.frames["staging.data_value"].select("period_code", "is_deleted").iter_rows())
+    found = dict(staged.frame("staging.data_value").select("period_code", "is_deleted").iter_rows())
     assert found == {"202601": False, "202602": True, "202603": False}
 
 
 def test_rule_33_a_full_pull_counts_deletions_and_stages_none(pull: Callable[..., Staged]) -> None:
     staged = pull(line("1") + line("2", period="202602", deleted="true"))
-    assert staged.frames["staging.data_value"]["period_code"].to_list() == ["202601"]
+    assert staged.frame("staging.data_value")["period_code"].to_list() == ["202601"]
     assert staged.counts["deleted"] == 1
     assert [load.mode for load in staged.loads if load.table == "core.data_value"] == ["snapshot"]
 
@@ -339,7 +339,7 @@ def test_values_that_cannot_be_typed_are_held_back_with_reasons(pull: Callable[.
         + line("5", combo="CocUnknown1", period="202604")
         + line("6", period="2026Q9")
     )
-    frame = pull(body).frames["staging.data_value"]
+    frame = pull(body).frame("staging.data_value")
     reasons = {row["period_code"]: row["rejections"] for row in frame.to_dicts()}
     assert reasons == {
         "202601": [],
@@ -353,7 +353,7 @@ def test_values_that_cannot_be_typed_are_held_back_with_reasons(pull: Callable[.
 
 def test_a_rejected_change_withdraws_what_was_there(pull: Callable[..., Staged]) -> None:
     staged = pull(line("no number"), watermark_at="2026-07-01T00:00:00.000Z")
-    rows = staged.frames["staging.data_value"].to_dicts()
+    rows = staged.frame("staging.data_value").to_dicts()
     assert [(row["is_deleted"], bool(row["rejections"])) for row in rows] == [(False, True), (True, False)]
     assert {tuple(row[name] for name in VALUE_KEY) for row in rows} == {
         ("stub", "ElemNumber1", "202601", "Facility001", "CocFemale01", "AocDefault1")
@@ -441,7 +441,7 @@ def test_rule_37_days_are_read_from_dates_and_times_only() -> None:
 
 
 def test_rule_38_unknown_periods_go_to_quarantine_by_name(pull: Callable[..., Staged]) -> None:
-    frame = pull(line("1", period="2026Tri1")).frames["staging.data_value"]
+    frame = pull(line("1", period="2026Tri1")).frame("staging.data_value")
     assert frame["rejections"].to_list() == [["period '2026Tri1' is not a DHIS2 period"]]
 
 
