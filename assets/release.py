@@ -4,7 +4,6 @@ Belongs here: the order - protect, weigh, keep, publish. Does not belong here: d
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -15,20 +14,23 @@ from assets.reference.read import source_cards
 from warehouse.catalogue.disclosure import load_policy
 from warehouse.catalogue.table_catalogue import Table, tables
 from warehouse.clock import Refresh
-from warehouse.history import as_naive_utc
 from warehouse.inputs_digest import PART, computed_from, inputs_digest
 from warehouse.load import transaction
-from warehouse.publishing.content import OBSERVATION_SCHEMA, RELEASE_ID_FORMAT, ReleaseContext, Source
-from warehouse.publishing.inputs import area_links, release_areas, release_receipts
-from warehouse.publishing.protection import ledger, protect
+from warehouse.publishing.content import ReleaseContext, Source
+from warehouse.publishing.inputs import (
+    area_links,
+    earlier_releases,
+    observations_at,
+    release_areas,
+    release_receipts,
+)
+from warehouse.publishing.protection import protect
 from warehouse.publishing.release import ReleaseResult, build_release, current_release, published_frames
 from warehouse.publishing.release_catalogue import release_catalogue
 from warehouse.publishing.shelf import ReleaseShelf
 from warehouse.publishing.tables import regional_set
 from warehouse.quality import Scales
-from warehouse.store import Warehouse, code_version, fetch_frame
-
-OBSERVATION_COLUMNS = ", ".join(name for name in OBSERVATION_SCHEMA if name != "conf_status")
+from warehouse.store import Warehouse, code_version
 
 PRACTICE_SOURCES = ("dhis2", "survey", "programme")
 """Sources that are made up on the practice ground; bulletins and reference series are real there too."""
@@ -64,21 +66,19 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             yield from selected(context, _results(made, counts, result, refresh.missing))
             return
         with transaction(warehouse, "release", refresh.recorded_at) as load:
-            observations = fetch_frame(
-                load.connection, f"select {OBSERVATION_COLUMNS} from indicator.observation_current order by all"
-            )
+            at = load.recorded_at
             protected = protect(
-                observations,
+                observations_at(load.connection, at),
                 load_policy(),
-                areas=area_links(load.connection),
-                earlier=_earlier(load.connection, shelf),
+                areas=area_links(load.connection, at),
+                earlier=earlier_releases(load.connection, published_frames(shelf.folder)),
             )
             context.log.info(
                 "%s observations, %s hidden, %s audited", protected.frame.height,
                 protected.frame.filter(pl.col("obs_status") == "Q").height, protected.audit.height,
             )  # fmt: skip
             catalogue = release_catalogue(
-                release_areas(load.connection),
+                release_areas(load.connection, at),
                 reference_sources=[Source(**card) for card in source_cards()],
                 practice_sources=PRACTICE_SOURCES if refresh.is_practice else (),
             )
@@ -88,9 +88,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
                 load.weigh(table.name, scales)
             used = protected.frame["receipt_ids"].explode().drop_nulls().unique()
             receipts = release_receipts(load.connection, used)
-            result = build_release(
-                protected, catalogue, ReleaseContext(load.recorded_at, code_version(), receipts), shelf.folder
-            )
+            result = build_release(protected, catalogue, ReleaseContext(at, code_version(), receipts), shelf.folder)
             load.report.released = result.is_new
             load.report.remembered = True
             load.mark("release", PART, f"{digest} {result.release_id}")
@@ -124,16 +122,3 @@ def _results(
         )
         for number, table in enumerate(made)
     ]
-
-
-def _earlier(connection: Any, shelf: ReleaseShelf) -> list[pl.DataFrame]:
-    """Every earlier release as it was published, with what it hid put back from the observations of its instant: the audit
-    against differencing must know what an attacker would find."""
-    earlier = []
-    for release_id, frame in published_frames(shelf.folder).items():
-        at = as_naive_utc(datetime.strptime(release_id, RELEASE_ID_FORMAT).replace(tzinfo=UTC))
-        truth = fetch_frame(
-            connection, f"select {OBSERVATION_COLUMNS} from indicator.observation_as_of($at)", {"at": at}
-        )
-        earlier.append(ledger(frame, truth))
-    return earlier

@@ -1,36 +1,64 @@
-"""What a release is made from besides its figures: which area lies in which, and the receipts behind the figures.
+"""What a release is made from, read from the store as it stood at one instant: figures, areas, receipts, earlier releases.
 
-Belongs here: reading those two from the store. Does not belong here: cards (`release_catalogue`), cells, files.
+Belongs here: reading those from the store. Does not belong here: cards (`release_catalogue`), cells, files. Whatever enters
+a release is read as of its instant, never as it is now: that is what makes an old release rebuildable (`rebuild`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from warehouse.publishing.content import Receipt
+from warehouse.history import as_naive_utc
+from warehouse.publishing.content import OBSERVATION_SCHEMA, RELEASE_ID_FORMAT, Receipt
+from warehouse.publishing.protection import ledger
 from warehouse.store import fetch_frame
 
+_OBSERVATION_COLUMNS = ", ".join(name for name in OBSERVATION_SCHEMA if name != "conf_status")
 
-def release_areas(connection: Any) -> pl.DataFrame:
-    """Every area of the store with its names, type and parent."""
+
+def observations_at(connection: Any, at: datetime) -> pl.DataFrame:
+    """Every observation as the warehouse held it at the instant, before protection."""
     return fetch_frame(
         connection,
-        "select area_code, name_en, name_vi, area_type_code, parent_code from core.area_current order by area_code",
+        f"select {_OBSERVATION_COLUMNS} from indicator.observation_as_of($at) order by all",
+        {"at": as_naive_utc(at)},
     )
 
 
-def area_links(connection: Any) -> pl.DataFrame:
-    """Which area lies in which, for the disclosure audit: parents, the successor of a former province, and memberships."""
+def instant_of(release_id: str) -> datetime:
+    """The instant that a release is named for, UTC without zone."""
+    return datetime.strptime(release_id, RELEASE_ID_FORMAT)
+
+
+def earlier_releases(connection: Any, published: Mapping[str, pl.DataFrame]) -> list[pl.DataFrame]:
+    """Each release as it was published, with what it hid put back from the observations of its instant: the audit against
+    differencing must know what an attacker would find. `published`: the frames by release id, oldest first."""
+    return [ledger(frame, observations_at(connection, instant_of(name))) for name, frame in published.items()]
+
+
+def release_areas(connection: Any, at: datetime) -> pl.DataFrame:
+    """Every area that the store knew at the instant, with its names, type and parent."""
+    return fetch_frame(
+        connection,
+        "select area_code, name_en, name_vi, area_type_code, parent_code from core.area_as_of($at) order by area_code",
+        {"at": as_naive_utc(at)},
+    )
+
+
+def area_links(connection: Any, at: datetime) -> pl.DataFrame:
+    """Which area lay in which, for the disclosure audit: parents, the successor of a former province, and memberships."""
     return fetch_frame(
         connection,
         """select area_code, parent_code, frame_code, null::varchar as membership_version
-        from core.area_current where parent_code is not null
+        from core.area_as_of($at) where parent_code is not null
         union all
-        select old_area_code, new_area_code, 'succession', null from core.area_succession_current
+        select old_area_code, new_area_code, 'succession', null from core.area_succession_as_of($at)
         union all
-        select area_code, group_code, 'iso3', membership_version from core.area_membership_current
+        select area_code, group_code, 'iso3', membership_version from core.area_membership_as_of($at)
         order by all""",
+        {"at": as_naive_utc(at)},
     )
 
 

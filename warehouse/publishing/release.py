@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from warehouse.inputs_digest import code_digest
 from warehouse.publishing.content import (
     KEY_COLUMNS,
     RegionalSet,
@@ -82,25 +83,13 @@ def build_release(
         raise TypeError("a release is made from a Protected set; call protect() on the observations first")
     shelf.mkdir(parents=True, exist_ok=True)
     _clear_remains(shelf)
-    observations = release_observations(protected.frame)
-    plain = regional_set_of(observations, catalogue)
-    fingerprint = content_hash(observations, plain)
     last = current_release(shelf)
+    content, fingerprint = freeze_release(protected, catalogue, context, last)
     if last is not None and read_manifest(last)["content_hash"] == fingerprint:
-        return ReleaseResult(last.name, last, False, None, plain.problems)
+        return ReleaseResult(last.name, last, False, None, content.regional.problems)
 
     before = pl.read_parquet(last / "data" / "observation.parquet") if last is not None else None
-    revised = revised_keys(before, observations, KEY_COLUMNS) if before is not None else None
-    content = ReleaseContent(
-        release_id=context.release_id,
-        recorded_at=context.recorded_at,
-        observations=observations,
-        audit=protected.audit.select(name for name in _PUBLIC_AUDIT if name in protected.audit.columns),
-        policy_version=protected.policy_version,
-        regional=regional_set_of(observations, catalogue, revised) if revised is not None and revised.height else plain,
-        catalogue=catalogue,
-        context=context,
-    )
+    observations = content.observations
     folder = shelf / content.release_id
     if folder.exists():
         raise ShelfError(
@@ -123,10 +112,32 @@ def build_release(
         cells_new=observations.height
         if before is None
         else observations.join(before, on=KEY_COLUMNS, how="anti").height,
-        cells_revised=0 if revised is None else revised.height,
+        cells_revised=0 if before is None else revised_keys(before, observations, KEY_COLUMNS).height,
         cells_hidden=observations.filter(pl.col("conf_status").is_in(["C", "D"])).height,
         file_count=len(files),
     )
+
+
+def freeze_release(
+    protected: "Protected", catalogue: ReleaseCatalogue, context: ReleaseContext, last: Path | None
+) -> tuple[ReleaseContent, str]:
+    """What the release after `last` says, frozen, and the fingerprint of its figures; the marks of revised cells come from
+    comparing it with `last` and do not count for the fingerprint: the same figures once more are no new release."""
+    observations = release_observations(protected.frame)
+    plain = regional_set_of(observations, catalogue)
+    before = pl.read_parquet(last / "data" / "observation.parquet") if last is not None else None
+    revised = revised_keys(before, observations, KEY_COLUMNS) if before is not None else None
+    content = ReleaseContent(
+        release_id=context.release_id,
+        recorded_at=context.recorded_at,
+        observations=observations,
+        audit=protected.audit.select(name for name in _PUBLIC_AUDIT if name in protected.audit.columns),
+        policy_version=protected.policy_version,
+        regional=regional_set_of(observations, catalogue, revised) if revised is not None and revised.height else plain,
+        catalogue=catalogue,
+        context=context,
+    )
+    return content, content_hash(observations, plain)
 
 
 def write_release_files(content: ReleaseContent, fingerprint: str, folder: Path, last: Path | None) -> None:
@@ -197,6 +208,7 @@ def _write_manifest(content: ReleaseContent, fingerprint: str, rows_hash: str, f
             "code": content.context.code_version,
             "catalogue": content.catalogue.version,
             "policy": content.policy_version,
+            "program": code_digest(),
         },
         "has_practice_data": content.has_practice_data,
         "counts": {

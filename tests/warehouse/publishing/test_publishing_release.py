@@ -15,6 +15,7 @@ import openpyxl
 import polars as pl
 import pytest
 
+from warehouse.inputs_digest import code_digest
 from warehouse.publishing.content import KEY_COLUMNS, OBSERVATION_SCHEMA
 from warehouse.publishing.release import (
     ShelfError,
@@ -325,7 +326,8 @@ def test_the_manifest_lists_every_file_and_notices_a_changed_one(make_release, w
         "data/observation.csv",
     } <= listed
     assert [r["receipt_id"] for r in manifest["receipts"]] == ["r1", "r2"]
-    assert manifest["versions"] == {"code": "0.1.0", "catalogue": "cat-test", "policy": "test-1"}
+    versions = {"code": "0.1.0", "catalogue": "cat-test", "policy": "test-1", "program": code_digest()}
+    assert manifest["versions"] == versions
     package = json.loads((folder / "data" / "datapackage.json").read_text(encoding="utf-8"))
     for resource in package["resources"]:
         data = (folder / "data" / resource["path"]).read_bytes()

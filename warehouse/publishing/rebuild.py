@@ -1,0 +1,168 @@
+"""An old release made again from the warehouse: what was said then, byte for byte, by the code that said it.
+
+Belongs here: rebuilding a release at its own instant and saying where it differs from what stands on the shelf. Does not
+belong here: making new releases (`release`), the command (`pipelines.cli`). Specification: docs/methods/history.md.
+
+Everything that enters a release is read as of its instant (`inputs`), so that the same program gives the same bytes. Another
+program may define or draw a figure otherwise: the manifest names the program that made a release (`versions.program`), and
+`Rebuilt.is_same_program` says whether it is this one.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from warehouse.catalogue.disclosure import load_policy
+from warehouse.history import as_naive_utc
+from warehouse.inputs_digest import code_digest
+from warehouse.publishing.content import ReleaseContext, Source
+from warehouse.publishing.inputs import (
+    area_links,
+    earlier_releases,
+    instant_of,
+    observations_at,
+    release_areas,
+    release_receipts,
+)
+from warehouse.publishing.protection import protect
+from warehouse.publishing.release import (
+    MANIFEST,
+    TOMBSTONE,
+    ShelfError,
+    freeze_release,
+    read_manifest,
+    releases_on,
+    verify_release,
+    write_release_files,
+)
+from warehouse.publishing.release_catalogue import release_catalogue
+from warehouse.store import code_version
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A release made again: where it lies, and which of its files differ from the release on the shelf."""
+
+    release_id: str
+    folder: Path
+    differences: tuple[str, ...]
+    """Paths that differ from the manifest on the shelf; empty when the rebuilt release is the old one byte for byte."""
+    is_same_program: bool
+    """False when another version of the program made the release on the shelf; then differences are to be expected."""
+
+
+def release_in_force(shelf: Path, instant: datetime) -> str:
+    """Name of the release that was shown at the instant. Raises ShelfError when nothing had been released by then."""
+    at = as_naive_utc(instant)
+    shown = [folder for folder in releases_on(shelf) if instant_of(folder.name) <= at and not _is_withdrawn(folder, at)]
+    if not shown:
+        first = next(iter(releases_on(shelf)), None)
+        begins = f"the first is {first.name}" if first is not None else "there is none yet; run `mhwg refresh`"
+        raise ShelfError(f"No release was shown at {at:%Y-%m-%d %H:%M:%S} UTC; {begins}.", file="release")
+    return shown[-1].name
+
+
+def rebuild_release(
+    connection: Any,
+    shelf: Path,
+    release_id: str,
+    folder: Path,
+    *,
+    reference_sources: Sequence[Source] = (),
+    practice_sources: Iterable[str] = (),
+    from_store_alone: bool = False,
+) -> Rebuilt:
+    """`folder` holds the release as the warehouse and this program make it for its instant; the shelf is left as it is.
+
+    A release rests on the ones before it (history, audit against differencing). They are read from the shelf where they stand
+    there whole, and rebuilt aside where they were withdrawn later or are damaged; `from_store_alone` rebuilds them all.
+    `reference_sources` and `practice_sources` are what the refresh hands to `release_catalogue`.
+
+    Raises ShelfError when the shelf has no such release or `folder` exists.
+    """
+    known = {path.name: path for path in releases_on(shelf)}
+    if release_id not in known:
+        near = ", ".join(list(known)[-3:]) or "none"
+        raise ShelfError(f"{release_id} is not on the shelf; the newest are: {near}.", file=release_id)
+    if folder.exists():
+        raise ShelfError(f"{folder} exists already; name a folder that does not.", file=folder.name)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    meaning = {"reference_sources": reference_sources, "practice_sources": tuple(practice_sources)}
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".rebuilding-") as aside:
+        done: dict[str, Path] = {}
+        for name, path in known.items():
+            if name > release_id:
+                break
+            is_wanted = name == release_id
+            if not is_wanted and not from_store_alone and _is_sound(path):
+                done[name] = path
+                continue
+            made = Path(aside) / name
+            standing = [done[other] for other in done if not _is_withdrawn(known[other], instant_of(name))]
+            _write(connection, name, done, standing[-1] if standing else None, made, **meaning)
+            done[name] = made
+        os.rename(done[release_id], folder)
+    return Rebuilt(release_id, folder, *_compared(known[release_id], folder))
+
+
+def _write(
+    connection: Any,
+    release_id: str,
+    earlier: Mapping[str, Path],
+    last: Path | None,
+    folder: Path,
+    *,
+    reference_sources: Sequence[Source],
+    practice_sources: Sequence[str],
+) -> None:
+    at = instant_of(release_id)
+    # Withdrawn or not: who saw a release still has it, so the audit counts every one.
+    published = {name: pl.read_parquet(path / "data" / "observation.parquet") for name, path in earlier.items()}
+    protected = protect(
+        observations_at(connection, at),
+        load_policy(),
+        areas=area_links(connection, at),
+        earlier=earlier_releases(connection, published),
+    )
+    catalogue = release_catalogue(
+        release_areas(connection, at), reference_sources=reference_sources, practice_sources=practice_sources
+    )
+    used = protected.frame["receipt_ids"].explode().drop_nulls().unique()
+    context = ReleaseContext(at, code_version(), release_receipts(connection, used))
+    content, fingerprint = freeze_release(protected, catalogue, context, last)
+    write_release_files(content, fingerprint, folder, last)
+
+
+def _compared(original: Path, rebuilt: Path) -> tuple[tuple[str, ...], bool]:
+    """Paths that differ, and whether the same program made both. Of a withdrawn release only its fingerprint is left."""
+    made = read_manifest(rebuilt)
+    if (original / TOMBSTONE).exists():
+        left = json.loads((original / TOMBSTONE).read_text(encoding="utf-8"))
+        is_same = left["content_hash"] == made["content_hash"]
+        return (() if is_same else ("content_hash",)), is_same
+    kept = read_manifest(original)
+    here, there = ({entry["path"]: entry["sha256"] for entry in part["files"]} for part in (made, kept))
+    differing = [name for name in sorted({*here, *there}) if here.get(name) != there.get(name)]
+    if (original / MANIFEST).read_bytes() != (rebuilt / MANIFEST).read_bytes():
+        differing.append(MANIFEST)
+    return tuple(differing), kept["versions"].get("program") == code_digest()
+
+
+def _is_sound(folder: Path) -> bool:
+    return (folder / MANIFEST).exists() and not verify_release(folder)
+
+
+def _is_withdrawn(folder: Path, at: datetime) -> bool:
+    """True when the release had been withdrawn by the instant."""
+    path = folder / TOMBSTONE
+    if not path.exists():
+        return False
+    text = json.loads(path.read_text(encoding="utf-8"))["withdrawn_at"].replace("Z", "+00:00")
+    return as_naive_utc(datetime.fromisoformat(text).astimezone(UTC)) <= at
