@@ -58,17 +58,6 @@ class Rebuilt:
     """False when another version of the program made the release on the shelf; then differences are to be expected."""
 
 
-def release_in_force(shelf: Path, instant: datetime) -> str:
-    """Name of the release that was shown at the instant. Raises ShelfError when nothing had been released by then."""
-    at = as_naive_utc(instant)
-    shown = [folder for folder in releases_on(shelf) if instant_of(folder.name) <= at and not _is_withdrawn(folder, at)]
-    if not shown:
-        first = next(iter(releases_on(shelf)), None)
-        begins = f"the first is {first.name}" if first is not None else "there is none yet; run `mhwg refresh`"
-        raise ShelfError(f"No release was shown at {at:%Y-%m-%d %H:%M:%S} UTC; {begins}.", file="release")
-    return shown[-1].name
-
-
 def rebuild_release(
     connection: Any,
     shelf: Path,

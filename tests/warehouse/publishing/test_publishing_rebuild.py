@@ -21,7 +21,7 @@ from warehouse.publishing.inputs import (
     release_receipts,
 )
 from warehouse.publishing.protection import protect
-from warehouse.publishing.rebuild import rebuild_release, release_in_force
+from warehouse.publishing.rebuild import rebuild_release
 from warehouse.publishing.release import (
     MANIFEST,
     ShelfError,
@@ -127,15 +127,6 @@ def test_a_rebuilt_release_that_differs_says_which_files(told):
     made = rebuild_release(connection, shelf, names[0], folder / "without-practice", practice_sources=())
     assert "data/source.csv" in made.differences
     assert MANIFEST in made.differences
-
-
-def test_the_release_in_force_at_an_instant(told):
-    _, shelf, names, _ = told
-    assert release_in_force(shelf, FIRST) == names[0]
-    assert release_in_force(shelf, FIRST + timedelta(days=3)) == names[0]
-    assert release_in_force(shelf, SECOND + timedelta(days=300)) == names[1]
-    with pytest.raises(ShelfError, match="No release was shown at 2026-07-05"):
-        release_in_force(shelf, FIRST - timedelta(days=1))
 
 
 def test_a_release_withdrawn_later_is_rebuilt_as_is_the_one_that_rests_on_it(told):
