@@ -21,6 +21,7 @@ from warehouse.publishing.inputs import (
     area_links,
     earlier_releases,
     observations_at,
+    reference_editions,
     release_areas,
     release_receipts,
 )
@@ -79,7 +80,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             )  # fmt: skip
             catalogue = release_catalogue(
                 release_areas(load.connection, at),
-                reference_sources=[Source(**card) for card in source_cards()],
+                reference_sources=[Source(**card) for card in source_cards(reference_editions(load.connection, at))],
                 practice_sources=PRACTICE_SOURCES if refresh.is_practice else (),
             )
             cells = regional_set(protected, catalogue).cells

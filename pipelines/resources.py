@@ -13,6 +13,7 @@ import dagster as dg
 
 from assets.dhis2.sources import Dhis2Server, servers_from_settings
 from assets.inbox import Inbox
+from assets.reference.fetch import ReferenceServices
 from expectations.scales import GreatExpectationsScales
 from methods.pseudonym import Pseudonymiser
 from pipelines.practice_ground import Ground, practice_ground
@@ -130,6 +131,11 @@ def build_resources(settings: Settings, sources: Sequence[str] = ()) -> dict[str
 
         return inbox
 
+    @dg.resource(required_resource_keys={"ground"}, description="Public services and the inbox of reference series.")
+    def reference_services(_: dg.InitResourceContext) -> ReferenceServices:
+        wanted = settings.reference
+        return ReferenceServices(settings.inbox(wanted), wanted.services, wanted.base_urls)
+
     @dg.resource(description="The folder of releases.")
     def shelf(_: dg.InitResourceContext) -> ReleaseShelf:
         return shelf_of(settings)
@@ -145,6 +151,7 @@ def build_resources(settings: Settings, sources: Sequence[str] = ()) -> dict[str
         "labour_inbox": inbox_resource(settings.labour, "Where labour bulletins and registers arrive."),
         "survey_inbox": inbox_resource(settings.survey, "Where survey extracts arrive."),
         "programme_inbox": inbox_resource(settings.programme, "Where programme registers arrive."),
+        "reference_services": reference_services,
         "shelf": shelf,
     }
 

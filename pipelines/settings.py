@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import MutableMapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -78,6 +78,14 @@ class FileSource(_Part):
     credential_env: str | None = None
 
 
+class ReferenceSource(FileSource):
+    """Reference series: the inbox for CSV and SDMX-CSV, and the public services to ask for newer editions; none unless named."""
+
+    inbox: str = "inbox/reference"
+    services: tuple[Literal["gho", "sdg", "world_bank", "ilostat"], ...] = ()
+    base_urls: dict[str, str] = {}
+
+
 class Settings(BaseModel):
     """Everything an installation may choose. `dhis2` entries are read by `assets.dhis2.mapping`, which refuses unknown keys."""
 
@@ -91,6 +99,7 @@ class Settings(BaseModel):
     labour: FileSource = FileSource(inbox="inbox/labour")
     survey: FileSource = FileSource(inbox="inbox/survey")
     programme: FileSource = FileSource(inbox="inbox/programme")
+    reference: ReferenceSource = ReferenceSource()
     dhis2: tuple[dict[str, Any], ...] = ()
     file: Path = Field(default=PRACTICE_SETTINGS, exclude=True)
 

@@ -6,8 +6,10 @@ from typing import Any
 import dagster as dg
 
 from assets.declare import landing_key, load_step, loaded_tables
-from assets.loading import loaded_receipt_ids
-from assets.reference.read import SOURCE, batches, land
+from assets.loading import known_receipts, loaded_receipt_ids
+from assets.reference.editions import batches
+from assets.reference.fetch import ReferenceServices, landed_sha256, pull_inbox, pull_services
+from assets.reference.read import SOURCE, land
 from warehouse.clock import Refresh
 from warehouse.landing import Landing
 from warehouse.quality import Scales
@@ -24,17 +26,39 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         kinds={"csv"},
         owners=["team:mhwg-data"],
         tags={"layer": "landing", "source": SOURCE},
-        description="Published reference series with their citations, and the frames of areas and memberships.",
+        description="Published reference series with their citations, newer editions from public services or the inbox, and frames.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                "pulled",
+                asset=landing_key(SOURCE),
+                description="Every service that the settings name answered; the figures loaded before serve when one does not.",
+            )
+        ],
     )
     def land_reference(
-        warehouse: dg.ResourceParam[Warehouse], landing: dg.ResourceParam[Landing], refresh: dg.ResourceParam[Refresh]
+        reference_services: dg.ResourceParam[ReferenceServices],
+        warehouse: dg.ResourceParam[Warehouse],
+        landing: dg.ResourceParam[Landing],
+        refresh: dg.ResourceParam[Refresh],
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the bare name
         def pull_factory(part: str) -> Any:
             # Real published figures, on the practice ground too.
             return landing.pull(SOURCE, part, refresh.as_at, is_practice=False)
 
-        receipts = land(pull_factory, loaded_receipt_ids(warehouse, SOURCE))
+        shipped = land(pull_factory, loaded_receipt_ids(warehouse, SOURCE))
+        known = landed_sha256(known_receipts(warehouse, landing, SOURCE))
+        arrived = pull_inbox(reference_services.inbox, pull_factory, known)
+        asked = pull_services(reference_services, pull_factory)
+        receipts = [*shipped, *arrived.receipts, *asked.receipts]
         landing.note_pull(receipts, refresh.as_at)
-        return dg.MaterializeResult(metadata={"new_receipts": len(receipts)})
+        metadata: dict[str, Any] = {"new_receipts": len(receipts)}
+        if asked.faults:
+            metadata |= {"mhwg/fault": " | ".join(asked.faults), "mhwg/fault_source": SOURCE}
+        return dg.MaterializeResult(
+            metadata=metadata,
+            check_results=[
+                dg.AssetCheckResult(check_name="pulled", passed=not asked.faults, metadata={"faults": asked.faults})
+            ],
+        )
 
     return [land_reference, load_step(SOURCE, loaded, scales, batches)]

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from assets.loading import Batch, Batches, TableLoad
+from assets.loading import TableLoad
 from warehouse.landing import Landing, Pull, Receipt
 
 SOURCE = "reference"
@@ -171,7 +171,7 @@ def read_series(series: Series, data: bytes, receipt_id: str) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     for line, raw in enumerate(_rows(data), start=2):
         rejections: list[str] = []
-        numbers = {name: _number(raw.get(name), name, rejections) for name in ("value", "lower", "upper")}
+        numbers = {name: number(raw.get(name), name, rejections) for name in ("value", "lower", "upper")}
         if numbers["value"] is None and not rejections:
             rejections.append("value: empty; a figure that was not published has no row")
         rows.append(
@@ -195,7 +195,8 @@ def read_series(series: Series, data: bytes, receipt_id: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=VALUE_SCHEMA, orient="row")
 
 
-def _number(text: str | None, column: str, rejections: list[str]) -> float | None:
+def number(text: str | None, column: str, rejections: list[str]) -> float | None:
+    """The number that a cell holds; None for an empty cell, and for a text that is no number, which is told in `rejections`."""
     if text is None or not text.strip():
         return None
     try:
@@ -228,7 +229,9 @@ def loads(frames: dict[str, pl.DataFrame]) -> tuple[TableLoad, ...]:
     steps = [TableLoad(f"core.{name}", "snapshot") for name in FRAMES if f"staging.{name}" in frames]
     figures = frames.get("staging.reference_value")
     if figures is not None:
-        editions = figures.select("series_code", "edition_code").unique().sort("series_code", "edition_code")
+        editions = (
+            figures.select("series_code", "edition_code").drop_nulls().unique().sort("series_code", "edition_code")
+        )
         steps += [
             TableLoad("core.reference_value", "snapshot", {"series_code": series, "edition_code": edition})
             for series, edition in editions.iter_rows()
@@ -236,20 +239,12 @@ def loads(frames: dict[str, pl.DataFrame]) -> tuple[TableLoad, ...]:
     return tuple(steps)
 
 
-def batches(landing: Landing) -> Batches:
-    """How `assets.loading.load_source` takes the pending receipts: one batch each, oldest first."""
+def source_cards(arrived: Iterable[tuple[str, str, str]] = ()) -> list[dict[str, str]]:
+    """How each series and edition is to be cited, by the source code that observations carry (`series.edition`).
 
-    def of_receipts(receipts: Sequence[Receipt]) -> Iterable[Batch]:
-        for receipt in receipts:
-            frames = stage_frames([receipt], landing)
-            yield Batch((receipt,), {}, frames, loads(frames))
-
-    return of_receipts
-
-
-def source_cards() -> list[dict[str, str]]:
-    """How each series and edition is to be cited, by the source code that observations carry (`series.edition`)."""
-    return [
+    `arrived`: series, edition and producer of editions that services or the inbox brought.
+    """
+    cards = [
         {
             "source_code": f"{series.code}.{series.edition}",
             "name_en": series.title,
@@ -262,3 +257,21 @@ def source_cards() -> list[dict[str, str]]:
         }
         for series in register()
     ]
+    known = {card["source_code"] for card in cards}
+    titles = {series.code: series for series in register()}
+    for code, edition, producer in arrived:
+        if f"{code}.{edition}" not in known:
+            shipped = titles.get(code)
+            cards.append(
+                {
+                    "source_code": f"{code}.{edition}",
+                    "name_en": shipped.title if shipped else code,
+                    "name_vi": shipped.title_vi if shipped else code,
+                    "producer": producer,
+                    "citation": f"{shipped.official_code if shipped else code}, as received",
+                    "edition": edition,
+                    "accessed_on": "",
+                    "licence": "terms of the producer",
+                }
+            )
+    return cards

@@ -47,6 +47,17 @@ def release_areas(connection: Any, at: datetime) -> pl.DataFrame:
     )
 
 
+def reference_editions(connection: Any, at: datetime) -> list[tuple[str, str, str]]:
+    """Series, edition and producer of the reference figures that indicators read at the instant."""
+    found = fetch_frame(
+        connection,
+        "select distinct series_code, edition_code, producer from core.reference_value_as_of($at) "
+        "where is_current_edition order by all",
+        {"at": as_naive_utc(at)},
+    )
+    return [(series, edition, producer) for series, edition, producer in found.iter_rows()]
+
+
 def area_links(connection: Any, at: datetime) -> pl.DataFrame:
     """Which area lay in which, for the disclosure audit: parents, the successor of a former province, and memberships."""
     return fetch_frame(

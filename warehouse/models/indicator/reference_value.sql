@@ -38,7 +38,8 @@ select
     case when lower is not null then 'published95' end as interval_code,
     null::bigint as records,
     true as is_observed,
-    null::varchar as status_code,
+    -- The second edition of SPAR began in 2021 with other capacities: a break.
+    case when series_code = 'ihr_capacity_spar2' and year = 2021 then 'B' end as status_code,
     null::varchar as footnote_code,
     series_code || '.' || edition_code as source_code,
     receipt_id,
