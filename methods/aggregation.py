@@ -139,6 +139,47 @@ def _quantities(rule: RegionalRule) -> list[pl.Expr]:
     return [numbers.get(name, nothing).alias(name) for name in names]
 
 
+def pooled_estimates(
+    cells: pl.DataFrame,
+    parts: pl.DataFrame,
+    *,
+    dimensions: Sequence[str],
+    membership: pl.DataFrame,
+    population: pl.DataFrame,
+    minimum_coverage: float,
+    group_code: str = "ASEAN",
+) -> pl.DataFrame:
+    """The regional rows that were estimated from pooled microdata, with their membership version and coverage share.
+
+    *Rows* of `cells`: cells of the group itself. `parts`: one row per period (PERIOD_KEYS), area_code whose sample is in the pool,
+    and receipt_id that the sample came with. Coverage, and what happens below `minimum_coverage`, are those of `regional_cells`;
+    only members of the group count.
+    """
+    held = cells.filter(pl.col("area_code") == group_code)
+    everyone = _by_year(members_by_period(held, membership), population, "population")
+    taken = parts.select(*PERIOD_KEYS, "area_code").unique().with_columns(pl.lit(True).alias("is_part"))
+    whole = everyone.join(taken, on=[*PERIOD_KEYS, "area_code"], how="left")
+    receipts = parts.group_by(PERIOD_KEYS).agg(pl.col("receipt_id").drop_nulls().unique().sort().alias("receipt_ids"))
+    shares = whole.group_by(PERIOD_KEYS).agg(
+        pl.col("membership_version").first(),
+        pl.when(pl.col("population").is_not_null().all())
+        .then(pl.col("population").filter(pl.col("is_part").fill_null(False)).sum() / pl.col("population").sum())
+        .alias("coverage_share"),
+    )
+    enough = (pl.col("coverage_share") >= minimum_coverage).fill_null(False)
+    is_total = pl.all_horizontal([pl.col(name) == "_T" for name in dimensions]) if dimensions else pl.lit(True)
+    numbers = ("numerator", "denominator", "value", "lower", "upper", "se", "n", "interval_code")
+    return (
+        held.drop("receipt_ids")
+        .join(receipts, on=list(PERIOD_KEYS), how="left")
+        .join(shares, on=list(PERIOD_KEYS), how="inner")
+        .with_columns(enough.alias("is_covered"))
+        .filter(pl.col("is_covered") | is_total)
+        .with_columns([pl.when(pl.col("is_covered")).then(pl.col(name)).alias(name) for name in numbers])
+        .sort([*PERIOD_KEYS, *dimensions])
+    )
+
+
 def regional_cells(
     cells: pl.DataFrame,
     rule: RegionalRule,

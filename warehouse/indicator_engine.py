@@ -79,6 +79,8 @@ _CELL_SCHEMA: Mapping[str, Any] = {
     "footnote_codes": pl.List(pl.String),
 }
 
+GROUP = "ASEAN"
+"""The area of regional rows."""
 PARTIAL_FOOTNOTE = "period_open"
 COVERAGE_FOOTNOTE = "coverage_low"
 IMPLAUSIBLE_FOOTNOTE = "outside_plausible_range"
@@ -169,8 +171,8 @@ def compute_with_findings(
     for indicator in indicators:
         cells = _fetch_cells(connection, indicator, known, as_at)
         sound, impossible = _without_impossible(cells, indicator)
-        region = _regional(sound, indicator, membership, weights)
-        measured = _with_intervals(_joined(sound, region), indicator)
+        region = _regional(connection, sound, indicator, membership, weights)
+        measured = _with_intervals(_joined(sound.filter(pl.col("area_code") != GROUP), region), indicator)
         observed = _observations(indicator, measured, known, as_at.astimezone(UTC).date())
         frames.append(observed)
         findings += [*impossible, *_implausible_findings(indicator, measured)]
@@ -222,11 +224,21 @@ def _cell_name(row: Mapping[str, Any]) -> str:
 
 
 def _regional(
-    cells: pl.DataFrame, indicator: Indicator, membership: pl.DataFrame, weights: _Weights
+    connection: Any, cells: pl.DataFrame, indicator: Indicator, membership: pl.DataFrame, weights: _Weights
 ) -> pl.DataFrame | None:
     rule = indicator.regional
     if rule.rule == "not_aggregated" or cells.is_empty() or membership.is_empty():
         return None
+    if rule.rule == "pooled_microdata":
+        return aggregation.pooled_estimates(
+            cells,
+            _pool_parts(connection, indicator),
+            dimensions=DIMENSIONS,
+            membership=membership,
+            population=weights.named(rule.coverage_population),
+            minimum_coverage=rule.minimum_coverage,
+            group_code=GROUP,
+        )
     return aggregation.regional_cells(
         cells,
         aggregation.RegionalRule(rule.rule, indicator.factor, rule.minimum_coverage, rule.target),
@@ -234,6 +246,27 @@ def _regional(
         membership=membership,
         population=weights.named(rule.coverage_population),
         weights=weights.named(rule.weight) if rule.weight is not None else None,
+    )
+
+
+def _pool_parts(connection: Any, indicator: Indicator) -> pl.DataFrame:
+    """Country by country what is in the pools of the indicator's measure, with the receipts; pools are dated to a year."""
+    return fetch_frame(
+        connection,
+        """with part as (
+            select distinct measure_code, period_code, unnest(part_area_codes) as area_code
+            from estimate.survey_estimate_current
+            where area_code = $area and list_contains($measures, measure_code) and length(period_code) = 4
+        )
+        -- Many to many on purpose: a country's wave has one row per breakdown, and distinct leaves one per receipt.
+        select distinct 'A' as period_type_code, make_date(part.period_code::integer, 1, 1) as period_start_on,
+            make_date(part.period_code::integer, 12, 31) as period_end_on, part.area_code, wave.receipt_id
+        from part
+        left join estimate.survey_estimate_current as wave
+          on wave.area_code = part.area_code and wave.measure_code = part.measure_code
+         and left(wave.period_code, 4) = part.period_code
+        order by all""",
+        {"area": GROUP, "measures": list(indicator.numerator.filter["measure_code"])},
     )
 
 

@@ -77,7 +77,12 @@ def _as_at_literal(as_at: datetime) -> str:
     return f"timestamp '{naive.isoformat(sep=' ', timespec='seconds')}'"
 
 
-def _member_area(levels: Sequence[AreaLevel]) -> str:
+def _levels(indicator: Indicator) -> tuple[str, ...]:
+    """Areas that get a cell. The region has one of its own only where it is estimated from pooled microdata."""
+    return (*indicator.area_levels, *(["asean"] if indicator.regional.rule == "pooled_microdata" else []))
+
+
+def _member_area(levels: Sequence[str]) -> str:
     listed = ", ".join(f"'{level}'" for level in levels)
     return f"""member_area as (
     -- Every area with the areas it counts in: itself, the province it was merged into, its country.
@@ -342,7 +347,7 @@ def compile_sql(indicator: Indicator, as_at: datetime, catalogue: IndicatorCatal
     denominator = _Side("denominator", use, indicator.breakdowns, (), catalogue) if use is not None else None
     if denominator is not None:
         denominator.total_only_periods = numerator.total_only_periods
-    parts = [_member_area(indicator.area_levels)]
+    parts = [_member_area(_levels(indicator))]
     for side in (numerator, denominator):
         if side is not None:
             parts += [_event_cte(side), _row_cte(side, indicator.period_types, as_at), _cell_cte(side)]

@@ -25,6 +25,7 @@ from assets.survey.declarations import load_designs, load_measures, load_recodes
 from assets.survey.estimate import estimate_frame
 from assets.survey.inbox import landed_digests, pull_inbox
 from assets.survey.payload import stage_frames
+from assets.survey.pools import load_pools
 from warehouse.catalogue.table_catalogue import tables
 from warehouse.clock import Refresh
 from warehouse.landing import Landing, Receipt
@@ -120,8 +121,9 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
 
 
 def estimate_current_people(connection: Any) -> pl.DataFrame:
-    """Every declared estimate from the current persons of all waves."""
+    """Every declared estimate, pooled ones included, from the current persons of all waves."""
     people = fetch_frame(
         connection, "select * from core.survey_person_current order by survey_code, wave_code, person_number"
     )
-    return estimate_frame(people, load_designs(), load_measures())
+    designs, measures = load_designs(), load_measures()
+    return estimate_frame(people, designs, measures, pools=load_pools(designs, measures))

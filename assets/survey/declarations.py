@@ -189,14 +189,16 @@ class Measure(Declaration):
     note: str = ""
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file. Raises: `DeclarationFault` when it is none."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as cause:
         raise DeclarationFault(f"{path.name} is not valid TOML: {cause}", file=path.name) from cause
 
 
-def _build(model: type[Model], content: Mapping[str, Any], file: str) -> Model:
+def declared(model: type[Model], content: Mapping[str, Any], file: str) -> Model:
+    """The declaration that `content` is. Raises: `DeclarationFault` naming the file, the key and the nearest known one."""
     try:
         return model.model_validate(content)
     except ValidationError as cause:
@@ -213,7 +215,7 @@ def load_recodes(folder: Path = HERE / "recodes") -> dict[tuple[str, str], Recod
     columns = {column.name for column in load_tables()["core.survey_person"].own_columns}
     recodes: dict[tuple[str, str], Recode] = {}
     for path in sorted(folder.glob("*.toml")):
-        recode = _build(Recode, _read(path), path.name)
+        recode = declared(Recode, read_toml(path), path.name)
         roles = {file.role for file in recode.files}
         targets: list[RecodedVariable | DerivedVariable] = [*recode.variables, *recode.derived]
         for variable in targets:
@@ -232,7 +234,7 @@ def load_recodes(folder: Path = HERE / "recodes") -> dict[tuple[str, str], Recod
 
 def load_designs(folder: Path = HERE / "designs") -> dict[tuple[str, str], WaveDesign]:
     """The design of every wave, by survey and wave."""
-    designs = (_build(WaveDesign, _read(path), path.name) for path in sorted(folder.glob("*.toml")))
+    designs = (declared(WaveDesign, read_toml(path), path.name) for path in sorted(folder.glob("*.toml")))
     return {design.key: design for design in designs}
 
 
@@ -240,9 +242,9 @@ def load_measures(folder: Path = HERE / "measures") -> list[Measure]:
     """Every measure, in file order; a code may have several entries (categories), each with its own category."""
     measures: list[Measure] = []
     for path in sorted(folder.glob("*.toml")):
-        content = _read(path)
+        content = read_toml(path)
         for entry in content.get("measure", []):
-            measures.append(_build(Measure, entry, path.name))
+            measures.append(declared(Measure, entry, path.name))
         unknown = set(content) - {"measure"}
         if unknown:
             raise DeclarationFault(f"{path.name}: unknown keys {sorted(unknown)}", file=path.name)

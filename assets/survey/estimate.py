@@ -11,6 +11,8 @@ from pathlib import Path
 import polars as pl
 
 from assets.survey.declarations import Measure, WaveDesign
+from assets.survey.faults import DeclarationFault
+from assets.survey.pools import PoolPlan, pooled_sample
 from assets.survey.questions import DERIVED, prepared, value_of
 from assets.survey.recode import POLARS_TYPES, record_types
 from methods.rates import standard_weights
@@ -39,22 +41,23 @@ def estimate_frame(
     designs: Mapping[tuple[str, str], WaveDesign],
     measures: Sequence[Measure],
     policy: ReliabilityPolicy | None = None,
+    pools: Sequence[PoolPlan] = (),
 ) -> pl.DataFrame:
-    """Every estimate of every wave. *Rows*: wave x measure x breakdown, the columns of `estimate.survey_estimate`.
+    """Every estimate of every wave and pool. *Rows*: wave x measure x breakdown, the columns of `estimate.survey_estimate`.
 
     `people` has the columns of `core.survey_person` (rows of all waves; `receipt_id` when provenance is wanted). A measure that
     a wave did not ask has no rows. Raises: `DesignFailure` when a wave contradicts its design.
     """
     rows = []
-    waves = people.partition_by(["survey_code", "wave_code"], as_dict=True, maintain_order=True)
-    for key in sorted(waves, key=str):
-        survey_code, wave_code = str(key[0]), str(key[1])
-        design = designs[(survey_code, wave_code)]
-        wave = waves[key]
+    parts = people.partition_by(["survey_code", "wave_code"], as_dict=True, maintain_order=True)
+    waves = {(str(survey), str(wave)): parts[survey, wave] for survey, wave in sorted(parts, key=str)}
+    for key, wave in waves.items():
         for measure in measures:
-            if measure.surveys and survey_code not in measure.surveys:
-                continue
-            rows += _measure(wave, design, measure)
+            rows += _measure(wave, designs[key], measure)
+    for plan in pools:
+        for measure in measures:
+            if measure.code in plan.measures:
+                rows += _pooled_measure(plan, measure, waves, designs)
     schema = estimate_schema()
     if not rows:
         return pl.DataFrame(schema=schema)
@@ -78,9 +81,72 @@ def estimate_schema() -> dict[str, pl.DataType]:
 
 def _measure(wave: pl.DataFrame, design: WaveDesign, measure: Measure) -> list[pl.DataFrame]:
     """The estimates of one measure from one wave, one frame per breakdown; none when the wave lacks a question."""
+    framed = _framed(wave, design, measure)
+    if framed is None:
+        return []
+    sample = DesignedSample(framed, design.design("__weight"))
+    receipts = wave["receipt_id"].drop_nulls().unique().sort() if "receipt_id" in wave.columns else []
+    keys = {
+        "survey_code": pl.lit(design.survey_code),
+        "wave_code": pl.lit(design.wave_code),
+        "area_code": pl.lit(design.country_code),
+        "period_code": pl.lit(design.period_code),
+        "is_probability": pl.lit(design.is_probability),
+        "is_practice": pl.lit(design.is_practice),
+        "receipt_id": pl.lit(receipts[0] if len(receipts) else None, dtype=pl.String),
+        "part_area_codes": pl.lit(None, dtype=pl.List(pl.String)),
+    }
+    found = []
+    for breakdown in measure.breakdowns:
+        by = list(breakdown)
+        if any(framed[name].null_count() == framed.height for name in by):
+            continue
+        estimates = _estimate(sample, measure, by)
+        if estimates.height:
+            found.append(_labelled(estimates, measure, by, keys, design.migrant_basis_code))
+    return found
+
+
+def _pooled_measure(
+    plan: PoolPlan,
+    measure: Measure,
+    waves: Mapping[tuple[str, str], pl.DataFrame],
+    designs: Mapping[tuple[str, str], WaveDesign],
+) -> list[pl.DataFrame]:
+    """The estimates of one measure from a pool, one frame per breakdown that pool and measure share; none from one wave alone."""
+    if measure.is_standardised or measure.statistic == "difference":
+        raise DeclarationFault(
+            f"pool {plan.code}: {measure.code} is no figure of one domain and is not pooled", file=plan.code
+        )
+    made = pooled_sample(plan, measure, waves, designs, _framed)
+    if made is None:
+        return []
+    sample, taken = made
+    keys = {
+        "survey_code": pl.lit(plan.code),
+        "wave_code": pl.lit(plan.period_code),
+        "area_code": pl.lit(plan.area_code),
+        "period_code": pl.lit(plan.period_code),
+        "is_probability": pl.lit(True),
+        "is_practice": pl.lit(any(design.is_practice for design in taken)),
+        "receipt_id": pl.lit(None, dtype=pl.String),
+        "part_area_codes": pl.lit(sorted(design.country_code for design in taken), dtype=pl.List(pl.String)),
+    }
+    found = []
+    for by in (list(breakdown) for breakdown in plan.breakdowns if breakdown in measure.breakdowns):
+        estimates = _estimate(sample, measure, by)
+        if estimates.height:
+            found.append(_labelled(estimates, measure, by, keys, TOTAL))
+    return found
+
+
+def _framed(wave: pl.DataFrame, design: WaveDesign, measure: Measure) -> pl.DataFrame | None:
+    """`wave` with what one measure needs on every row (`__value`, `__relative`, `__weight`, bands); None when it was not asked."""
+    if measure.surveys and design.survey_code not in measure.surveys:
+        return None
     needed = [*measure.requires, *([measure.value] if measure.value not in DERIVED else [])]
     if any(wave[name].null_count() == wave.height for name in [*needed, *measure.universe]):
-        return []
+        return None
     inside = _universe(measure)
     value = value_of(measure.value)
     relative = value_of(measure.relative_to) if measure.relative_to else pl.lit(None, dtype=pl.Float64)
@@ -95,18 +161,7 @@ def _measure(wave: pl.DataFrame, design: WaveDesign, measure: Measure) -> list[p
         _age_band(measure.age_bands).alias("age_code"),
         _stay_band().alias("years_since_move_code"),
     )
-    if framed["__value"].null_count() == framed.height:
-        return []
-    sample = DesignedSample(framed, design.design("__weight"))
-    found = []
-    for breakdown in measure.breakdowns:
-        by = list(breakdown)
-        if any(framed[name].null_count() == framed.height for name in by):
-            continue
-        estimates = _estimate(sample, measure, by)
-        if estimates.height:
-            found.append(_labelled(estimates, wave, design, measure, by))
-    return found
+    return None if framed["__value"].null_count() == framed.height else framed
 
 
 def _universe(measure: Measure) -> pl.Expr:
@@ -205,31 +260,19 @@ def _five_year_bands(code: str) -> tuple[str, ...]:
 
 
 def _labelled(
-    estimates: pl.DataFrame, wave: pl.DataFrame, design: WaveDesign, measure: Measure, by: list[str]
+    estimates: pl.DataFrame, measure: Measure, by: list[str], keys: Mapping[str, pl.Expr], basis: str
 ) -> pl.DataFrame:
     """`estimates` with the keys of the table: what is not broken down is `_T`."""
-    receipts = (
-        wave["receipt_id"].drop_nulls().unique().sort()
-        if "receipt_id" in wave.columns
-        else pl.Series([], dtype=pl.String)
-    )
-    keys = {name: pl.lit(TOTAL) for name in DIMENSIONS if name not in by}
+    totals = {name: pl.lit(TOTAL) for name in DIMENSIONS if name not in by}
     if "migrant_status_code" in by:
-        keys["migrant_basis_code"] = pl.lit(design.migrant_basis_code)
+        totals["migrant_basis_code"] = pl.lit(basis)
     # A breakdown that the table has no column for becomes the category: "settlement=U".
     folded = [
         pl.format(f"{_concept(name)}={{}}", pl.col(name).cast(pl.String)) for name in by if name not in DIMENSIONS
     ]
-    keys["category_code"] = pl.concat_str(folded, separator=":") if folded else pl.lit(measure.category_code)
+    totals["category_code"] = pl.concat_str(folded, separator=":") if folded else pl.lit(measure.category_code)
     return estimates.with_columns(
-        pl.lit(design.survey_code).alias("survey_code"),
-        pl.lit(design.wave_code).alias("wave_code"),
         pl.lit(measure.code).alias("measure_code"),
-        pl.lit(design.country_code).alias("area_code"),
-        pl.lit(design.period_code).alias("period_code"),
         pl.col("interval_code").replace_strict(_INTERVALS, default=None, return_dtype=pl.String),
-        pl.lit(design.is_probability).alias("is_probability"),
-        pl.lit(design.is_practice).alias("is_practice"),
-        pl.lit(receipts[0] if len(receipts) else None, dtype=pl.String).alias("receipt_id"),
-        *[value.alias(name) for name, value in keys.items()],
+        *[value.alias(name) for name, value in {**keys, **totals}.items()],
     )

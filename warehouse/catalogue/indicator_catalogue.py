@@ -66,6 +66,7 @@ RegionalRule = Literal[
     "count_by_category",
     "share_meeting",
     "median_pooled",
+    "pooled_microdata",
     "not_aggregated",
 ]
 
@@ -225,6 +226,8 @@ class Indicator(BaseModel):
             raise ValueError("a proportion has its numerator inside its denominator: set is_bounded = true")
         if () not in self.breakdowns:
             raise ValueError("breakdowns must hold [] (the total): totals come before parts")
+        if self.regional.rule == "pooled_microdata" and self.method != "survey":
+            raise ValueError("pooled_microdata goes with method survey: there must be microdata to pool")
         if self.regional.rule == "median_pooled" and self.method != "median":
             raise ValueError("median_pooled goes with method median")
         if self.detailed_period_types is not None and not set(self.detailed_period_types) <= set(self.period_types):

@@ -319,6 +319,53 @@ def test_uh04_takes_one_wave_per_cell(world: Any) -> None:
     assert world.observe("UH04").where("VNM", "2025")["value"] == pytest.approx(55)
 
 
+REGION = {"area_code": "ASEAN", "area_type_code": "asean", "frame_code": "iso3"}
+
+
+def pooled_estimate(measure: str, value: float, parts: list[str], **more: Any) -> dict[str, Any]:
+    codes = {"survey_code": "POOL", "wave_code": "2025", "migrant_basis_code": "_T", "part_area_codes": parts}
+    return estimate(measure, "ASEAN", value, **{**codes, "n_unweighted": 900, **more})
+
+
+def test_a_regional_survey_figure_is_the_pooled_estimate_not_the_mean_of_members(world: Any) -> None:
+    """Viet Nam and Cambodia hold 117 of 125 million; the pooled sample says 60 %, whatever the mean of 55 % and 95 % is."""
+    world.put("core.area", REGION)
+    people = {"VNM": 100, "KHM": 17, "LAO": 5, "BRN": 1, "TLS": 2}
+    world.put("core.reference_value", *[population(code, 2025, count) for code, count in people.items()])
+    world.put(
+        "estimate.survey_estimate",
+        estimate("UH04", "VNM", 0.55, receipt_id="r-vnm"),
+        estimate("UH04", "KHM", 0.95, receipt_id="r-khm", period_code="2025Q3"),
+        pooled_estimate("UH04", 0.60, ["KHM", "VNM"]),
+        pooled_estimate("UH04", 0.70, ["KHM", "VNM"], sex_code="F"),
+        pooled_estimate("UH05", 0.20, ["KHM"]),
+        pooled_estimate("UH05", 0.30, ["KHM"], sex_code="F"),
+    )
+    cells = world.observe("UH04")
+    asean = cells.where("ASEAN", "2025")
+    assert asean["value"] == pytest.approx(60)
+    assert (asean["lower"], asean["upper"], asean["n"]) == (50, 60, 900)
+    assert asean["interval_code"] == "logit95", "the interval of the estimate, not of independent errors"
+    assert (asean["method_code"], asean["obs_status"]) == ("regional_pooled_microdata", "E")
+    assert asean["coverage_share"] == pytest.approx(117 / 125)
+    assert asean["receipt_ids"] == ["r-khm", "r-vnm"]
+    assert cells.where("ASEAN", "2025", sex="F")["value"] == pytest.approx(70)
+    assert sum(cell["area_code"] == "ASEAN" for cell in cells) == 2
+
+    thin = world.observe("UH05")
+    withheld = thin.where("ASEAN", "2025")
+    assert (withheld["value"], withheld["lower"], withheld["n"], withheld["obs_status"]) == (None, None, None, "O")
+    assert withheld["coverage_share"] == pytest.approx(17 / 125)
+    assert "coverage_low" in withheld["footnote_codes"]
+    assert not thin.has("ASEAN", "2025", sex="F")
+
+
+def test_without_a_pool_there_is_no_regional_survey_figure(world: Any) -> None:
+    world.put("core.area", REGION)
+    world.put("estimate.survey_estimate", *[estimate("UH04", code, 0.5) for code in ("VNM", "KHM")])
+    assert not world.observe("UH04").has("ASEAN", "2025")
+
+
 def test_mg09_share_of_population_by_sex_and_origin(world: Any) -> None:
     world.put(
         "core.reference_value",
