@@ -10,6 +10,7 @@ from assets.quality import assets as quality
 from assets.reference import assets as reference
 from assets.survey import assets as survey
 from expectations.scales import GreatExpectationsScales
+from pipelines.alert_sensors import alert_sensors
 from pipelines.freshness import with_freshness
 from pipelines.jobs import arrivals, jobs, sources_of
 from pipelines.jobs import release as release_job
@@ -40,7 +41,7 @@ def defs() -> dg.Definitions:
         assets=with_freshness(assets, settings),
         jobs=[*jobs(assets), *arrivals, release_job],
         schedules=[*source_schedules(settings, sources), deadline_schedule(settings, sources)],
-        sensors=[release_sensor(settings, sources), *inbox_sensors(settings)],
+        sensors=[release_sensor(settings, sources), *inbox_sensors(settings), *alert_sensors(settings)],
         resources=build_resources(settings, [source.code for source in sources]),
         executor=dg.in_process_executor,
         loggers={"progress": progress_logger},

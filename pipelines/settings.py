@@ -70,6 +70,34 @@ class Pseudonym(_Part):
     key_env: str = "MHWG_PSEUDONYM_KEY"
 
 
+class Alerts(_Part):
+    """Who is told when a run or a check failed. Without `mail_to` and `webhook_url_env` nobody is.
+
+    The address of a webhook is a secret (whoever knows it can post), so it comes from the environment, as passwords do.
+    """
+
+    mail_to: tuple[str, ...] = ()
+    mail_from: str = "mhwg@localhost"
+    smtp_host: str = "localhost"
+    smtp_port: int = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_credential_env: str | None = None
+    webhook_url_env: str | None = None
+    prefix: str = "MHWG"
+
+    @property
+    def is_wanted(self) -> bool:
+        """True when somebody is to be told."""
+        return bool(self.mail_to or self.webhook_url_env)
+
+
+class DagsterStorage(_Part):
+    """Where Dagster keeps runs and events: SQLite files in the state folder, or a PostgreSQL database whose URL is in the
+    environment variable `postgres_url_env` (needs the extra `postgres`)."""
+
+    postgres_url_env: str | None = None
+
+
 class FileSource(_Part):
     """A source that sends files: an inbox folder (relative to the state folder) and HTTPS addresses pulled on schedule."""
 
@@ -96,6 +124,8 @@ class Settings(BaseModel):
     organisation: str = "Migrant Health Working Group of Viet Nam"
     schedule: Schedule = Schedule()
     pseudonym: Pseudonym = Pseudonym()
+    alerts: Alerts = Alerts()
+    dagster: DagsterStorage = DagsterStorage()
     labour: FileSource = FileSource(inbox="inbox/labour")
     survey: FileSource = FileSource(inbox="inbox/survey")
     programme: FileSource = FileSource(inbox="inbox/programme")
@@ -150,6 +180,17 @@ class Settings(BaseModel):
             "service user (or user:password) and run again."
         )
 
+    def secret(self, env: str | None) -> str | None:
+        """The text in environment variable `env`, on the practice ground too. Raises SettingsError when it is named and unset."""
+        if env is None:
+            return None
+        text = os.environ.get(env)
+        if not text:
+            raise SettingsError(
+                f"{self.file.name}: the environment variable {env} is named there and not set; export it."
+            )
+        return text
+
     def pseudonym_key(self) -> bytes:
         """The key of the keyed hash. Raises SettingsError when it is missing or short and the sources are real."""
         secret = os.environ.get(self.pseudonym.key_env)
@@ -198,11 +239,20 @@ def environment() -> MutableMapping[str, str]:
     return os.environ
 
 
+def _storage_block(settings: Settings) -> str:
+    """The part of dagster.yaml that names PostgreSQL; empty for SQLite. The URL itself stays in the environment."""
+    env = settings.dagster.postgres_url_env
+    if env is None:
+        return ""
+    settings.secret(env)
+    return f"storage:\n  postgres:\n    postgres_url:\n      env: {env}\n"
+
+
 def use_dagster_home(settings: Settings) -> Path:
     """DAGSTER_HOME is this installation's, with the shipped dagster.yaml in it, unless the caller set one."""
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(settings.dagster_home)))
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    shipped = (PROJECT / "dagster.yaml").read_text(encoding="utf-8")
+    shipped = (PROJECT / "dagster.yaml").read_text(encoding="utf-8") + _storage_block(settings)
     target = home / "dagster.yaml"
     if not target.exists() or target.read_text(encoding="utf-8") != shipped:
         target.write_text(shipped, encoding="utf-8")
