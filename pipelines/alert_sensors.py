@@ -75,3 +75,17 @@ def success_alerts(settings: Settings, instance: dg.DagsterInstance, run: dg.Dag
     if missing:
         found.append(partial_release(settings.organisation, run.run_id, missing))
     return found
+
+
+def tell(settings: Settings, instance: dg.DagsterInstance, run_id: str) -> str | None:
+    """What there is to tell about a run of the command line has been sent; the sentence of a channel that did not take it."""
+    run = instance.get_run_by_id(run_id)
+    if run is None or not settings.alerts.is_wanted:
+        return None
+    found = success_alerts(settings, instance, run) if run.is_success else [failure_alert(settings, instance, run)]
+    try:
+        for alert in found:
+            send(settings, alert)
+    except OSError as fault:
+        return str(fault)
+    return None

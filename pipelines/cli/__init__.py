@@ -75,6 +75,26 @@ def refresh(
 
 
 @app.command()
+def init(
+    path: Annotated[
+        str | None, typer.Argument(help="Where to write it; beside the project, or where MHWG_SETTINGS points.")
+    ] = None,
+) -> None:
+    """Write a settings file with a comment on every key; one that exists is left alone."""
+    from pipelines.cli.init import run
+
+    raise typer.Exit(run(path))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What is wrong with this installation, and what to do about it."""
+    from pipelines.cli.doctor import run
+
+    raise typer.Exit(run(as_json=as_json))
+
+
+@app.command()
 def status(as_json: Json = False) -> None:
     """One screen: sources and their age, last refresh, failing checks, release, next tick."""
     from pipelines.cli.status import run
@@ -301,6 +321,7 @@ def practice_reset(
 
 def main() -> None:
     """Run `mhwg`; faults that a person can act on end with their exit code and no traceback, bugs keep theirs."""
+    os.umask(0o077)  # whatever a command writes, parent folders included, is the owner's alone
     code = call(lambda: app(standalone_mode=False))
     sys.stdout.flush()
     sys.stderr.flush()

@@ -20,6 +20,8 @@ from pipelines.run_tags import LAUNCHED_BY, Purpose
 from pipelines.settings import Settings, load_settings, use_dagster_home
 from warehouse.locks import held
 
+log = logging.getLogger(__name__)
+
 WAIT_SECONDS = 6 * 3600.0
 STEP_LOG = "mhwg.steps"
 _TITLES = {"refresh": "Weekly refresh", "release": "Release from what the warehouse holds"}
@@ -95,6 +97,7 @@ def execute(settings: Settings, job_name: str = "refresh", purpose: Purpose | No
     """
     import dagster as dg
 
+    from pipelines.alert_sensors import tell
     from pipelines.dead_runs import close_dead_runs, process_tag
     from pipelines.definitions import defs
 
@@ -115,6 +118,9 @@ def execute(settings: Settings, job_name: str = "refresh", purpose: Purpose | No
             run_config={"loggers": {"progress": {}}},
             tags={LAUNCHED_BY: "cli", **process_tag(os.getpid()), **purpose.tags},
         )
+        not_told = tell(settings, instance, result.run_id)
+    if not_told:
+        log.warning("%s", not_told)
     outcome = Outcome(succeeded=result.success, is_practice=settings.practice)
     not_pulled: dict[str, str] = {}
     for event in result.all_events:

@@ -1,0 +1,202 @@
+"""What is wrong with an installation, found before a Monday finds it: each finding says what to do.
+
+Belongs here: looking. Every check is a function from settings to findings, listed in CHECKS; safety checks join the list.
+Does not belong here: printing (`pipelines.cli.doctor`), mending.
+"""
+
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pipelines.failures import SettingsError
+from pipelines.settings import Settings
+
+Level = Literal["ok", "warning", "fault"]
+
+LEAST_FREE = 1 << 30
+COMFORTABLE_FREE = 10 << 30
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+BUILT_AFTER = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: in order, doubtful, or to be mended, with what to do."""
+
+    subject: str
+    level: Level
+    text: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Every check, in order."""
+    return [finding for check in CHECKS for finding in check(settings)]
+
+
+def python(_: Settings) -> Iterator[Finding]:
+    """The interpreter is new enough."""
+    running = ".".join(map(str, sys.version_info[:3]))
+    is_fit = sys.version_info >= (3, 11)
+    yield Finding(
+        "python", "ok" if is_fit else "fault", running if is_fit else f"{running}; Python 3.11 or newer is needed."
+    )
+
+
+def disk(settings: Settings) -> Iterator[Finding]:
+    """There is room for the next refresh: twice the warehouse, and a gigabyte at least."""
+    folder = _existing(settings.state_folder)
+    free = shutil.disk_usage(folder).free
+    store = settings.state_folder / "warehouse.duckdb"
+    needed = max(LEAST_FREE, 2 * store.stat().st_size if store.exists() else 0)
+    told = f"{free / (1 << 30):.1f} GiB free at {folder}"
+    if free < needed:
+        yield Finding("disk", "fault", f"{told}; a refresh may need {needed / (1 << 30):.1f} GiB. Make room.")
+    elif free < COMFORTABLE_FREE:
+        yield Finding("disk", "warning", f"{told}; releases and landed files grow, plan for more.")
+    else:
+        yield Finding("disk", "ok", told)
+
+
+def clock(settings: Settings) -> Iterator[Finding]:
+    """The machine's clock is neither before this software nor before what it has written."""
+    now = datetime.now(UTC)
+    written = [
+        datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        for path in (settings.state_folder / "warehouse.duckdb", settings.state_folder / "release")
+        if path.exists()
+    ]
+    latest = max([BUILT_AFTER, *written])
+    if now < latest:
+        yield Finding(
+            "clock",
+            "fault",
+            f"the clock says {now:%Y-%m-%d %H:%M} UTC, but the state was written at {latest:%Y-%m-%d %H:%M} UTC. Set it "
+            "(timedatectl set-ntp true); until then new data are recorded one second after the last.",
+        )
+    else:
+        yield Finding("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def settings_file(settings: Settings) -> Iterator[Finding]:
+    """Which settings are in force."""
+    if settings.practice:
+        yield Finding(
+            "settings", "ok", f"{settings.file.name}: the practice ground; `mhwg init` begins an installation."
+        )
+    elif not settings.dhis2:
+        yield Finding("settings", "warning", f"{settings.file}: no [[dhis2]] server is named there.")
+    else:
+        yield Finding("settings", "ok", f"{settings.file}: servers {', '.join(settings.dhis2_codes())}")
+
+
+def secrets(settings: Settings) -> Iterator[Finding]:
+    """Every secret that the settings name is set; none is shown."""
+    wanted: list[tuple[str, Callable[[], object]]] = [("pseudonym key", settings.pseudonym_key)]
+    named = [entry.get("credential_env") for entry in settings.dhis2]
+    named += [source.credential_env for source in (settings.labour, settings.survey, settings.programme)]
+    wanted += [(env, lambda env=env: settings.credential(env)) for env in named if env]  # type: ignore[misc]
+    others = (settings.alerts.smtp_credential_env, settings.alerts.webhook_url_env, settings.dagster.postgres_url_env)
+    wanted += [(env, lambda env=env: settings.secret(env)) for env in others if env]  # type: ignore[misc]
+    for name, ask in wanted:
+        try:
+            ask()
+        except SettingsError as fault:
+            yield Finding(name, "fault", str(fault))
+        else:
+            yield Finding(name, "ok", "set" if not settings.practice else "set, or not needed on the practice ground")
+
+
+def permissions(settings: Settings) -> Iterator[Finding]:
+    """The state belongs to us, can be written, and nobody else can read it."""
+    folder = settings.state_folder
+    if not folder.exists():
+        yield Finding("state folder", "ok", f"{folder} will be made by the first refresh.")
+        return
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield Finding(
+            "state folder", "fault", f"{folder} cannot be written by this user; chown it or run as its owner."
+        )
+        return
+    open_to_others = []
+    for path in (folder, folder / "warehouse.duckdb", folder / "landing", folder / "inbox", folder / "dagster"):
+        if path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            open_to_others.append(path)
+    for path in open_to_others:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        yield Finding(
+            "permissions",
+            "fault",
+            f"{path} has mode {mode:04o}: others than its owner may read it; chmod {'700' if path.is_dir() else '600'} {path}",
+        )
+    if not open_to_others:
+        yield Finding("permissions", "ok", f"only the owner may read {folder}")
+
+
+def addresses(settings: Settings) -> Iterator[Finding]:
+    """Sources are asked over https, but on this machine."""
+    urls = [(f"dhis2 {entry['code']}", str(entry.get("url", ""))) for entry in settings.dhis2]
+    for name, source in (("labour", settings.labour), ("survey", settings.survey), ("programme", settings.programme)):
+        urls += [(name, url) for url in source.urls]
+    for name, url in urls:
+        parts = urlsplit(url)
+        if parts.scheme == "https" or (parts.hostname or "") in LOOPBACK:
+            yield Finding(name, "ok", f"{parts.scheme}://{parts.netloc}")
+        else:
+            yield Finding(
+                name,
+                "fault",
+                f"{parts.scheme or 'no scheme'}://{parts.netloc} is not encrypted: tokens and patients' records would be "
+                "readable on the way. Use the https address.",
+            )
+
+
+def store(settings: Settings) -> Iterator[Finding]:
+    """The warehouse opens and was built from this catalogue."""
+    path = settings.state_folder / "warehouse.duckdb"
+    if not path.exists():
+        yield Finding("warehouse", "ok", "none yet; the first refresh builds it.")
+        return
+    from warehouse import schema
+    from warehouse.store import StoreError, StoreLocked, Warehouse, stored_fingerprint
+
+    warehouse = Warehouse(path)
+    try:
+        with warehouse.connect(read_only=True) as connection:
+            is_current = stored_fingerprint(connection) == schema.fingerprint(warehouse.entries.values())
+    except StoreLocked as fault:
+        yield Finding("warehouse", "ok", f"{fault}")
+    except StoreError as fault:
+        yield Finding("warehouse", "fault", str(fault))
+    else:
+        yield Finding(
+            "warehouse",
+            "ok",
+            "built from this catalogue"
+            if is_current
+            else "built from another catalogue; the next refresh brings it up to date",
+        )
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+CHECKS: tuple[Callable[[Settings], Iterable[Finding]], ...] = (
+    python,
+    disk,
+    clock,
+    settings_file,
+    secrets,
+    permissions,
+    addresses,
+    store,
+)
