@@ -14,7 +14,7 @@ import polars as pl
 
 from warehouse.history import LoadMode
 from warehouse.inputs_digest import PART, computed_from, inputs_digest
-from warehouse.landing import Landing, Receipt
+from warehouse.landing import Landing, LandingError, Receipt
 from warehouse.load import CriticalRuleFailed, LoadReport, LoadTransaction, transaction
 from warehouse.quality import RuleOutcome, Scales, WeighingFailed
 from warehouse.store import Warehouse
@@ -99,6 +99,9 @@ def load_source(
     report.pulled_receipts = len(receipts)
     report.pulled_records = sum(receipt.record_count for receipt in receipts)
     loaded = loaded_receipt_ids(warehouse, source_code)
+    report.fault = _drop_damaged(landing, source_code, receipts, loaded)
+    if report.fault:
+        return report
     load: LoadTransaction | None = None
     try:
         with transaction(warehouse, source_code, recorded_at) as load:
@@ -133,6 +136,21 @@ def load_source(
                 landing.discard(receipt)
     landing.settle_pulls(source_code)
     return report
+
+
+def _drop_damaged(landing: Landing, source_code: str, receipts: Sequence[Receipt], loaded: set[str]) -> str | None:
+    """None when every landed byte is the one received; otherwise the waiting pulls are gone, to be pulled again, and the
+    sentence says what was found. A file cut short must never be loaded as a short answer."""
+    for receipt in receipts:
+        try:
+            landing.verify(receipt)
+        except LandingError as fault:
+            if receipt.receipt_id not in loaded:
+                landing.discard(receipt)
+            landing.settle_pulls(source_code)
+            log.warning("%s: landed files are damaged: %s", source_code, receipt.path)
+            return f"{fault} What waited to be loaded is pulled again by the next refresh."
+    return None
 
 
 def derive_table(

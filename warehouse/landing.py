@@ -158,11 +158,12 @@ class Pull:
             is_practice=self.is_practice,
             path=str(target.relative_to(self._landing.root)),
         )
-        if target.exists():
+        if target.exists() and self._landing.is_intact(target):
             shutil.rmtree(self.folder)
             # The bytes are known; what is new is the watermark that came with them.
             earlier = self._landing.receipt(target)
             return replace(receipt, received_at=earlier.received_at)
+        shutil.rmtree(target, ignore_errors=True)  # damaged since: what was received now takes its place
         staging = self._landing.root / ".incoming" / f".{receipt_id}"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(mode=0o700)
@@ -224,6 +225,14 @@ class Landing:
                 source=receipt.source_code,
                 file=receipt.path,
             )
+
+    def is_intact(self, folder: Path) -> bool:
+        """True when a landed folder has its receipt and the bytes that the receipt describes."""
+        try:
+            self.verify(self.receipt(folder))
+        except (LandingError, FileNotFoundError, ValueError):
+            return False
+        return True
 
     def note_pull(self, receipts: Sequence[Receipt], received_at: datetime) -> None:
         """The receipts, with the watermarks they carry, wait as one pull to be loaded. A pull without receipts leaves no note.

@@ -1,0 +1,614 @@
+"""Faults on purpose: a refresh is killed, starved, locked out, cut off or lied to; afterwards the last good release must
+stand, the next refresh must complete, and nothing may be lost or doubled.
+
+    python tests/flow/chaos.py --runs 100 --seed 1 --write docs/reliability.md     by hand or nightly
+    the suite runs a few of each (tests/flow/test_chaos.py)
+
+How: a small installation (programme registers, and one DHIS2 server where the fault is on the wire) on real parts. This
+process imports everything once and opens nothing; every refresh is a forked child, so that a trial costs seconds.
+What is compared: every open row of every table with history, without system times, against an undisturbed run.
+"""
+
+import argparse
+import ctypes
+import hashlib
+import importlib.util
+import json
+import os
+import pickle
+import random
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parents[1]
+Rows = dict[str, list[str]]
+
+
+def _conftest() -> Any:
+    spec = importlib.util.spec_from_file_location("small_rivers", HERE / "conftest.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["small_rivers"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+# One refresh, in a child --------------------------------------------------------------------------------------------------
+
+
+def child(work: Callable[[], Any], *, before: Callable[[], None] | None = None) -> tuple[int, Path]:
+    """`work` runs in a forked process; its result will be in the file. Nothing of it stays in this process."""
+    result = Path(tempfile.mkstemp(prefix="chaos-")[1])
+    pid = os.fork()
+    if pid:
+        return pid, result
+    try:
+        os.setsid()
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, 1)
+        os.dup2(sink, 2)
+        if before:
+            before()
+        result.write_bytes(pickle.dumps(work()))
+        os._exit(0)
+    except BaseException as fault:
+        with suppress(BaseException):
+            result.write_bytes(pickle.dumps({"fault": f"{type(fault).__name__}: {fault}"}))
+        os._exit(1)
+
+
+def wait(pid: int, result: Path) -> Any:
+    """What the child left; None when it was killed."""
+    os.waitpid(pid, 0)
+    data = result.read_bytes()
+    result.unlink(missing_ok=True)
+    return pickle.loads(data) if data else None
+
+
+def run(work: Callable[[], Any], **options: Any) -> Any:
+    """What the child left, when it has ended."""
+    return wait(*child(work, **options))
+
+
+def refresh(river: Any, source: str, *, is_release: bool = False) -> dict[str, Any]:
+    """The jobs that the weekly schedule starts, in this process: the source's own, and the release build if wanted."""
+    os.environ.update(river.environment())
+    os.chdir(river.folder)
+    import dagster as dg
+
+    from pipelines.dead_runs import close_dead_runs
+    from pipelines.definitions import defs
+    from pipelines.settings import load_settings, use_dagster_home
+
+    use_dagster_home(load_settings())
+    definitions = defs()
+    told: dict[str, Any] = {}
+    with dg.DagsterInstance.get() as instance:
+        close_dead_runs(instance)
+        for name in (f"refresh_{source}", *(["publish"] if is_release else [])):
+            done = definitions.resolve_job_def(name).execute_in_process(
+                instance=instance, raise_on_error=False, run_config={"loggers": {"progress": {}}}
+            )
+            faults = [e.step_failure_data.error.to_string() for e in done.all_events if e.is_step_failure]
+            told[name] = {"success": done.success, "faults": faults}
+    return told
+
+
+def content(river: Any) -> Rows:
+    """Every open row of every table with history, without system times; and the keys that are open twice."""
+    os.environ.update(river.environment())
+    from warehouse.catalogue.table_catalogue import tables
+    from warehouse.store import Warehouse
+
+    found: Rows = {}
+    with Warehouse(river.state / "warehouse.duckdb").connect(read_only=True) as connection:
+        for table in tables().values():
+            if not table.history:
+                continue
+            # Receipts carry the day on which they were received; what they say is in the other columns.
+            columns = [
+                c.name
+                for c in table.columns
+                if c.name not in ("receipt_id", "receipt_ids") and "recorded" not in c.name
+            ]
+            rows = connection.execute(f"select {', '.join(columns)} from {table.name}_current order by all").fetchall()
+            if rows:
+                found[table.name] = [hashlib.sha256(repr(row).encode()).hexdigest() for row in rows]
+            twice = connection.execute(
+                f"select count(*) from (select 1 from {table.name}_current group by {', '.join(table.key)} having count(*) > 1)"
+            ).fetchall()[0][0]
+            if twice:
+                found[f"twice {table.name}"] = [str(twice)]
+        receipts = connection.execute("select payload_sha256 from ops.receipt order by all").fetchall()
+        found["ops.receipt"] = [row[0] for row in receipts]
+    return found
+
+
+def release_state(river: Any) -> dict[str, str]:
+    """The release that is shown, file by file."""
+    current = river.state / "release" / "current"
+    if not current.exists():
+        return {}
+    folder = current.resolve()
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@contextmanager
+def reader(river: Any) -> Iterator[Callable[[], str]]:
+    """An analyst with the release open in another process; calling it asks again, on the same connection."""
+    code = (
+        "import duckdb, sys\n"
+        "c = duckdb.connect(sys.argv[1], read_only=True)\n"
+        "for _ in sys.stdin:\n"
+        "    print(c.execute('select count(*), sum(hash(o)) from observation o').fetchall(), flush=True)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(river.state / "release" / "current" / "mhwg.duckdb")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def ask() -> str:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write("again\n")
+        process.stdin.flush()
+        return process.stdout.readline()
+
+    try:
+        yield ask
+    finally:
+        process.communicate()
+
+
+# The trials ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Tally:
+    """What became of the trials of one fault."""
+
+    fault: str
+    tried: int = 0
+    lost: int = 0
+    doubled: int = 0
+    disturbed: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Ground:
+    """The installation before the change (`base`), and what an undisturbed refresh of the change makes of it."""
+
+    folder: Path
+    base: Any
+    expected: Rows
+    expected_release: dict[str, str]
+    seconds: float
+    release_seconds: float
+    small: Any
+    source: str = "programme"
+
+    def trial(self, number: int, fault: str) -> Any:
+        """A fresh copy of the installation with the change waiting in its inbox."""
+        folder = self.folder / f"{fault}-{number}"
+        shutil.rmtree(folder, ignore_errors=True)
+        river = self.base.copy(folder)
+        bring_change(river, self.small)
+        return river
+
+
+def bring_change(river: Any, small: Any) -> None:
+    """What the offices would have sent by the practice ground's first Monday lies in the inbox."""
+    from practice.programme import write_inbox
+
+    inbox = river.state / "inbox" / "programme"
+    inbox.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_inbox(inbox, datetime(2026, 7, 6, tzinfo=UTC))
+
+
+def prepare(folder: Path, small: Any) -> Ground:
+    """The installation refreshed once and released; and, aside, with the change taken in undisturbed."""
+    base = small.new_river(folder / "base", "http://127.0.0.1:9")
+    base.settings["dhis2"] = []
+    base.write_settings()
+    first = run(lambda: refresh(base, "programme", is_release=True))
+    assert all(job["success"] for job in first.values()), first
+    whole = base.copy(folder / "whole")
+    bring_change(whole, small)
+    begun = time.monotonic()
+    loaded = run(lambda: refresh(whole, "programme"))
+    seconds = time.monotonic() - begun
+    begun = time.monotonic()
+    released = run(lambda: refresh(whole, "programme", is_release=True))
+    assert loaded, released
+    expected = run(lambda: content(whole))
+    return Ground(folder, base, expected, release_state(whole), seconds, time.monotonic() - begun, small)
+
+
+def judge(ground: Ground, river: Any, tally: Tally, ask: Callable[[], str], seen: str, *, is_release: bool) -> None:
+    """The next refresh completes; what is missing, doubled or was disturbed is counted."""
+    tally.tried += 1
+    told = run(lambda: refresh(river, ground.source, is_release=is_release))
+    if not told or not all(job["success"] for job in told.values()):
+        tally.lost += 1
+        tally.notes.append(f"the next refresh did not complete: {str(told)[-600:]}")
+        return
+    found = run(lambda: content(river))
+    for name in sorted(ground.expected.keys() | found.keys()):
+        if not is_release and name.split(".")[0] not in ("core", "restricted", "ops"):
+            continue  # computed by the release build, which is not part of this trial
+        wanted, has = ground.expected.get(name, []), found.get(name, [])
+        missing = sum((collected(wanted) - collected(has)).values())
+        extra = sum((collected(has) - collected(wanted)).values())
+        if missing or extra:
+            tally.notes.append(f"{name}: {missing} missing, {extra} too many")
+        tally.lost += missing
+        tally.doubled += extra
+    if ask() != seen:
+        tally.disturbed += 1
+    left = list((river.state / "landing").rglob(".pulls")) if (river.state / "landing").exists() else []
+    if left:
+        tally.doubled += 1
+        tally.notes.append("a pull still waits after the refresh")
+
+
+def collected(rows: list[str]) -> Any:
+    from collections import Counter
+
+    return Counter(rows)
+
+
+def disturbed(
+    ground: Ground, number: int, tally: Tally, disturb: Callable[[Any], None], *, is_release: bool = False
+) -> None:
+    """One trial: an open reader, the fault, the release as it was before or as a whole new one, then the judgement."""
+    river = ground.trial(number, tally.fault.replace(" ", "-").replace("/", "-"))
+    before = release_state(river)
+    with reader(river) as ask:
+        seen = ask()
+        disturb(river)
+        now = release_state(river)
+        if now != before and not is_whole(river):
+            tally.disturbed += 1
+            tally.notes.append("the release that is shown is neither the old one nor a whole new one")
+        judge(ground, river, tally, ask, seen, is_release=is_release)
+    shutil.rmtree(river.folder, ignore_errors=True)
+
+
+def is_whole(river: Any) -> bool:
+    """The release that is shown has every file that its manifest names, byte for byte."""
+    folder = (river.state / "release" / "current").resolve()
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return all(
+        (folder / name).exists() and hashlib.sha256((folder / name).read_bytes()).hexdigest() == entry["sha256"]
+        for name, entry in ((e["path"], e) for e in manifest["files"])
+    )
+
+
+def killed_after(seconds: float, work: Callable[[], Any]) -> Callable[[Any], None]:
+    def disturb(_: Any) -> None:
+        pid, result = child(work)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                result.unlink(missing_ok=True)
+                return
+            time.sleep(0.005)
+        os.kill(pid, signal.SIGKILL)
+        wait(pid, result)
+
+    return disturb
+
+
+def kill_loads(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
+    """SIGKILL at a random moment between the first look into the inbox and the last byte of the load."""
+    for number in range(runs):
+        moment = chance.uniform(0.02, 1.0) * ground.seconds
+        disturbed(
+            ground,
+            number,
+            tally,
+            lambda river, at=moment: killed_after(at, lambda: refresh(river, ground.source))(river),
+        )
+
+
+def kill_releases(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
+    """SIGKILL at a random moment of load, computation and publication."""
+    for number in range(runs):
+        moment = chance.uniform(0.1, 1.0) * (ground.seconds + ground.release_seconds)
+        disturbed(
+            ground,
+            number,
+            tally,
+            lambda river, at=moment: killed_after(at, lambda: refresh(river, ground.source, is_release=True))(river),
+            is_release=True,
+        )
+
+
+def fill_disks(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
+    """No file may grow beyond a random size: writes fail with an error, as on a full disk."""
+    store = (ground.base.state / "warehouse.duckdb").stat().st_size
+    for number in range(runs):
+        limit = int(chance.choice([4096, 20_000, store // 2, store, store + 200_000]) * chance.uniform(0.5, 1.0))
+
+        def starve(limit: int = limit) -> None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+        disturbed(ground, number, tally, lambda river, b=starve: run(lambda: refresh(river, ground.source), before=b))
+
+
+def lock_folders(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
+    """A folder of the state may be read and not written."""
+    for number in range(runs):
+        name = chance.choice(["landing", ".", "landing/programme"])
+
+        def disturb(river: Any, name: str = name) -> None:
+            target = river.state / name
+            mode = target.stat().st_mode
+            subprocess.run(["chmod", "-R", "a+rX", str(river.folder)], check=True)
+            os.chmod(target, 0o555)
+
+            def as_nobody() -> None:
+                if os.geteuid() == 0:  # root writes through permissions
+                    os.setgroups([])
+                    os.setgid(65534)
+                    os.setuid(65534)
+
+            run(lambda: refresh(river, ground.source), before=as_nobody)
+            os.chmod(target, mode)
+
+        disturbed(ground, number, tally, disturb)
+
+
+def starve_memory(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
+    """The process may take little more memory than it has when it starts."""
+    for number in range(runs):
+        more = chance.uniform(20, 300) * (1 << 20)
+
+        def starve(more: float = more) -> None:
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            limit = int(pages * resource.getpagesize() + more)
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+        def attempt(river: Any, starving: Callable[[], None] = starve) -> None:
+            pid, result = child(lambda: refresh(river, ground.source), before=starving)
+            until = time.monotonic() + 20 * ground.seconds + 60
+            while not os.waitpid(pid, os.WNOHANG)[0]:
+                if time.monotonic() > until:  # a library that cannot start a thread may wait for it for ever
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+                    break
+                time.sleep(0.05)
+            result.unlink(missing_ok=True)
+
+        disturbed(ground, number, tally, attempt)
+
+
+def jump_clocks(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
+    """The machine's clock stands years back or days ahead while a refresh runs; then it is right again."""
+    for number in range(runs):
+        jump = timedelta(days=chance.choice([-4000, -365, -1, 1, 30]))
+
+        def wrong(jump: timedelta = jump) -> None:
+            from warehouse.clock import WallClock
+
+            WallClock.now = lambda self: datetime.now(UTC).replace(microsecond=0) + jump  # type: ignore[method-assign]
+
+        disturbed(ground, number, tally, lambda river, b=wrong: run(lambda: refresh(river, ground.source), before=b))
+
+
+def refresh_twice_at_once(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
+    """Two refreshes of one source start together: one waits for the other."""
+    for number in range(runs):
+
+        def disturb(river: Any) -> None:
+            both = [child(lambda: refresh(river, ground.source)) for _ in range(2)]
+            for told in [wait(*each) for each in both]:
+                if not told or not all(job["success"] for job in told.values()):
+                    tally.notes.append(f"one of two refreshes failed: {str(told)[-600:]}")
+                    tally.lost += 1
+
+        disturbed(ground, number, tally, disturb)
+
+
+def cut_landed_files(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
+    """A landed file loses its end between landing and load; it is recognised, never loaded short, and pulled again."""
+    for number in range(runs):
+
+        def disturb(river: Any) -> None:
+            land_only(river, ground.source)
+            waiting = [
+                path
+                for note in (river.state / "landing" / ground.source / ".pulls").glob("*.json")
+                for receipt in json.loads(note.read_text(encoding="utf-8"))
+                for path in sorted((river.state / "landing" / receipt["path"] / "files").iterdir())
+            ]
+            victim = chance.choice(waiting)
+            with victim.open("r+b") as stream:
+                stream.truncate(int(victim.stat().st_size * chance.uniform(0.0, 0.9)))
+            told = run(lambda: refresh(river, ground.source))
+            if told and told[f"refresh_{ground.source}"]["success"]:
+                tally.notes.append("a truncated file was loaded")
+
+        disturbed(ground, number, tally, disturb)
+
+
+def land_only(river: Any, source: str) -> None:
+    """The source is pulled and not loaded: what a cut between the two leaves."""
+
+    def work() -> None:
+        os.environ.update(river.environment())
+        import dagster as dg
+
+        from pipelines.definitions import defs
+        from pipelines.settings import load_settings, use_dagster_home
+
+        use_dagster_home(load_settings())
+        job = (
+            defs()
+            .resolve_job_def(f"refresh_{source}")
+            .get_subset(asset_selection=frozenset({dg.AssetKey(["landing", source])}))
+        )
+        with dg.DagsterInstance.get() as instance:
+            job.execute_in_process(instance=instance)
+
+    run(work)
+
+
+def corrupt_stores(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
+    """Bytes of the warehouse file are overwritten or its end is lost: recognised, nothing published from it; restored from
+    a copy, the next refresh goes on."""
+    for number in range(runs):
+
+        def disturb(river: Any) -> None:
+            store = river.state / "warehouse.duckdb"
+            backup = river.folder / "backup.duckdb"
+            shutil.copy(store, backup)
+            size = store.stat().st_size
+            with store.open("r+b") as stream:
+                if chance.random() < 0.3:
+                    stream.truncate(int(size * chance.uniform(0.05, 0.9)))
+                else:
+                    for _ in range(40):
+                        stream.seek(int(chance.uniform(0, size - 64)))
+                        stream.write(chance.randbytes(64))
+            told = run(lambda: refresh(river, ground.source, is_release=True))
+            if told and all(job["success"] for job in told.values()):
+                tally.notes.append("a corrupted warehouse was used without a word")
+            for left in river.state.glob("warehouse.duckdb*"):
+                left.unlink()
+            shutil.copy(backup, store)
+            backup.unlink()
+
+        disturbed(ground, number, tally, disturb)
+
+
+# Faults on the wire -------------------------------------------------------------------------------------------------------
+
+
+class CuttingProxy:
+    """A TCP proxy in front of a server that cuts every connection after so many bytes of answer, until told to stop."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self.target = target
+        self.cut_after: int | None = None
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._carry, args=(near,), daemon=True).start()
+
+    def _carry(self, near: socket.socket) -> None:
+        with near, socket.create_connection(self.target) as far:
+            threading.Thread(target=self._pump, args=(near, far, None), daemon=True).start()
+            self._pump(far, near, self.cut_after)
+            with suppress(OSError):
+                near.shutdown(socket.SHUT_RDWR)
+
+    @staticmethod
+    def _pump(source: socket.socket, sink: socket.socket, limit: int | None) -> None:
+        sent = 0
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if limit is not None and sent + len(data) > limit:
+                    sink.sendall(data[: max(0, limit - sent)])
+                    return
+                sink.sendall(data)
+                sent += len(data)
+
+
+FAULTS: dict[str, Callable[[Ground, Tally, int, random.Random], None]] = {
+    "kill -9 during pull and load": kill_loads,
+    "kill -9 during load, computation and release": kill_releases,
+    "disk full": fill_disks,
+    "read-only folder": lock_folders,
+    "out of memory": starve_memory,
+    "clock jump": jump_clocks,
+    "two refreshes at once": refresh_twice_at_once,
+    "truncated landed file": cut_landed_files,
+    "corrupted warehouse": corrupt_stores,
+}
+
+
+def warm() -> None:
+    """Everything a refresh imports is imported, nothing is opened: forks of this process start at once."""
+    import importlib
+
+    for name in (
+        "great_expectations", "duckdb_sqlalchemy", "scipy.stats", "altair", "vl_convert", "sdmx", "xlsxwriter", "jinja2",
+        "pipelines.definitions", "warehouse.publishing.release", "svy",
+    ):  # fmt: skip
+        with suppress(ImportError):
+            importlib.import_module(name)
+    ctypes.CDLL(None).prctl(1, 0)
+
+
+def tallies(runs: dict[str, int], seed: int, folder: Path) -> list[Tally]:
+    """Every fault tried so many times, from one seed."""
+    small = _conftest()
+    warm()
+    ground = prepare(folder, small)
+    found = []
+    for fault, trial in FAULTS.items():
+        if not runs.get(fault):
+            continue
+        tally = Tally(fault)
+        trial(ground, tally, runs[fault], random.Random(f"{seed} {fault}"))
+        found.append(tally)
+        print(json.dumps(tally.__dict__), file=sys.stderr, flush=True)
+    return found
+
+
+def main() -> int:
+    """The trials have run and the table is written."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--runs", type=int, default=100, help="times the load is killed; other faults in proportion")
+    parser.add_argument("--seed", type=int, default=20260706)
+    parser.add_argument("--only", action="append", help="only this fault; may repeat")
+    parser.add_argument("--each", type=int, help="this many trials of every fault")
+    parser.add_argument("--write", type=Path, help="write the table into this document")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    runs = {fault: arguments.each or max(1, arguments.runs // 10) for fault in FAULTS}
+    if not arguments.each:
+        runs["kill -9 during pull and load"] = arguments.runs
+    if arguments.only:
+        runs = {fault: count for fault, count in runs.items() if fault in arguments.only}
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        os.chmod(folder, 0o755)
+        found = tallies(runs, arguments.seed, Path(folder))
+    if arguments.json:
+        print(json.dumps([tally.__dict__ for tally in found]))
+    return int(any(tally.lost or tally.doubled or tally.disturbed for tally in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
