@@ -25,7 +25,6 @@ from warehouse.publishing.inputs import (
     release_areas,
     release_receipts,
 )
-from warehouse.publishing.protection import protect
 from warehouse.publishing.release import ReleaseResult, build_release, current_release, published_frames
 from warehouse.publishing.release_catalogue import release_catalogue
 from warehouse.publishing.shelf import ReleaseShelf
@@ -66,6 +65,10 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             counts = warehouse.row_counts(table.name for table in made)
             yield from selected(context, _results(made, counts, result, refresh.missing))
             return
+        from warehouse.publishing.protection import (
+            protect,  # brings the solver: seconds that an unchanged release saves
+        )
+
         with transaction(warehouse, "release", refresh.recorded_at) as load:
             at = load.recorded_at
             protected = protect(

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 Numbers = NDArray[np.float64]
 
@@ -54,6 +53,9 @@ def wilson(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> Boun
 
     Source: Wilson (1927); check values in tests/methods/test_intervals.py.
     """
+    # Imported where it is used: scipy.stats takes 2 s, and a refresh with nothing new computes no interval.
+    from scipy import stats
+
     x, n = _counts(successes, trials)
     z = stats.norm.ppf(0.5 + level / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -67,6 +69,8 @@ def wilson(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> Boun
 
 def clopper_pearson(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> Bounds:
     """Exact binomial limits of x of n; never less than the stated coverage. Zero trials give NaN."""
+    from scipy import stats
+
     x, n = _counts(successes, trials)
     tail = (1 - level) / 2
     with np.errstate(invalid="ignore"):
@@ -89,6 +93,8 @@ def proportion(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> 
 
 def garwood(events: ArrayLike, level: float = 0.95) -> Bounds:
     """Exact Poisson limits of a count. The exposure is taken as fixed: divide both limits by it for a rate."""
+    from scipy import stats
+
     x = np.asarray(events, dtype=np.float64)
     if np.any(x < 0):
         raise ValueError("a count of events cannot be negative; check the numerator of the indicator")
@@ -103,6 +109,8 @@ def order_statistic_median(values: ArrayLike, level: float = 0.95) -> Median:
     Fewer than six values have no such pair at 95 %: the limits are then NaN. Source: binomial distribution of the number
     of values below the median.
     """
+    from scipy import stats
+
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     size = ordered.size
     if size == 0:
@@ -124,6 +132,8 @@ def kaplan_meier_median(durations: ArrayLike, is_observed: ArrayLike, level: flo
     The median is the first time at which survival falls to one half or below; the limits invert the pointwise log-log
     interval of the survival curve (Brookmeyer and Crowley 1982). NaN where the curve, or its limit, never falls to one half.
     """
+    from scipy import stats
+
     time = np.asarray(durations, dtype=np.float64)
     observed = np.asarray(is_observed, dtype=bool)
     if time.shape != observed.shape:

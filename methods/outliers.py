@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
 
 FloatArray = NDArray[np.float64]
 
@@ -78,6 +77,9 @@ def _tails(
     values: FloatArray, series_size: FloatArray, series_sum: FloatArray, series_squares: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """`count_tails` of many series at once: each value with the size, sum and sum of squares of its own series."""
+    # Imported where it is used: scipy.stats takes 2 s, and a refresh with nothing new computes no interval.
+    from scipy import stats
+
     others = np.where(series_size - 1 >= SMALLEST_SERIES, series_size - 1, np.nan)
     total = series_sum - values
     mean = (total + 0.5) / others
@@ -95,6 +97,8 @@ def expected_band(counts: Sequence[int], probability: float = 0.001) -> tuple[in
 
     Stands in for hand-kept numbers of rows: a load outside its band is looked at.
     """
+    from scipy import stats
+
     values = np.asarray(counts, dtype=float)
     if values.size < SMALLEST_SERIES:
         return None
@@ -180,6 +184,8 @@ def changes(
     Rows: those of `by_period`, sorted by series and `order`. Columns added: previous, ratio (null when previous is 0), tail (the exact
     two-sided probability that two equal rates give so unequal a pair), is_change.
     """
+    from scipy import stats
+
     ordered = by_period.sort([*series, order]).with_columns(previous=pl.col(value).shift(1).over(list(series)))
     now = ordered[value].cast(pl.Float64).to_numpy()
     before = ordered["previous"].cast(pl.Float64).fill_null(float("nan")).to_numpy()

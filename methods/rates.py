@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from methods.intervals import Bounds, garwood
 
@@ -79,6 +78,9 @@ def directly_standardised(
     `weights` are renormalised to one. With equal crude and standard structure and all weights alike the limits are
     Garwood's. Source: Fay and Feuer (1997), Statistics in Medicine 16:791-801.
     """
+    # Imported where it is used: scipy.stats takes 2 s, and a refresh with nothing new computes no interval.
+    from scipy import stats
+
     x = np.asarray(events, dtype=np.float64)
     time = np.asarray(exposure, dtype=np.float64)
     standard = np.asarray(weights, dtype=np.float64)

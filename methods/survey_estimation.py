@@ -10,14 +10,18 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
-import svy
 
 from methods.survey_design import Design, DesignFailure, check_design
 from methods.survey_intervals import NONE, korn_graubard_interval, logit_interval, t_interval
+
+if TYPE_CHECKING:
+    import svy
+
+# svy is imported where it is asked: it takes seconds, and a refresh with nothing new estimates nothing.
 
 Statistic = Literal["proportion", "mean", "total", "ratio", "quantile"]
 ProportionInterval = Literal["auto", "logit", "korn_graubard"]
@@ -126,6 +130,8 @@ class DesignedSample:
 
     def _sample(self, columns: Sequence[str], extra: pl.DataFrame | None = None) -> "svy.Sample":
         """A svy sample of the design columns and `columns` only; strata and units as text, so that null labels cannot merge."""
+        import svy
+
         design = self.design
         source = self.frame if extra is None else self.frame.with_columns(extra)
         frame = source.select(list(dict.fromkeys([*design.columns, *columns]))).with_columns(
@@ -231,6 +237,8 @@ def _domain_sums(frame: pl.DataFrame, design: Design, y: str, x: str | None, by:
 
 def _ask_svy(sample: DesignedSample, kind: str, y: str, x: str | None, by: Sequence[str]) -> pl.DataFrame:
     """svy's estimate, standard error, degrees of freedom and design effect by domain."""
+    import svy
+
     # A column may be both y and a domain; svy refuses that, so values travel under their own names.
     values = sample.frame.select(
         pl.col(y).cast(pl.Float64).alias("__y"),

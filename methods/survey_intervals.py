@@ -6,13 +6,14 @@ They take numbers and give numbers; an interval that does not exist is NaN, neve
 
 import math
 
-from scipy import stats
-
 NONE = (math.nan, math.nan)
 
 
 def t_interval(value: float, se: float, df: float, confidence: float = 0.95) -> tuple[float, float]:
     """Value ± t·se with `df` degrees of freedom; NaN where df is not positive."""
+    # Imported where it is used: scipy.stats takes 2 s, and a refresh with nothing new computes no interval.
+    from scipy import stats
+
     if df <= 0 or not math.isfinite(se):
         return NONE
     half = float(stats.t.ppf(0.5 + confidence / 2, df)) * se
@@ -24,6 +25,8 @@ def logit_interval(share: float, se: float, df: float, confidence: float = 0.95)
 
     Source: R survey, svyciprop(method="xlogit"), which is also the default of Stata's svy: proportion.
     """
+    from scipy import stats
+
     if df <= 0 or not 0.0 < share < 1.0 or not math.isfinite(se):
         return NONE
     half = float(stats.t.ppf(0.5 + confidence / 2, df)) * se / (share * (1 - share))
@@ -41,6 +44,8 @@ def korn_graubard_interval(
 
     Source: Korn and Graubard, Survey Methodology 24 (1998) 193-201; truncation at n: NCHS, Vital and Health Statistics 2(175).
     """
+    from scipy import stats
+
     if df <= 0 or n < 1 or not 0.0 <= share <= 1.0:
         return NONE
     size = share * (1 - share) / se**2 if se > 0 and 0.0 < share < 1.0 else effective_n

@@ -18,12 +18,13 @@ MAY_IMPORT = {
     "practice": {"assets", "expectations", "warehouse", "methods", "pipelines"},
 }
 DOORS = {
-    "dagster": r"pipelines/(?!cli/).*|pipelines/cli/(refresh|status|dev)\.py|assets/(.*/)?assets\.py|assets/(core|indicators|release|declare)\.py",
+    "dagster": r"pipelines/(?!cli/).*|pipelines/cli/(refresh|status|dev)\.py"
+    r"|assets/(.*/)?assets\.py|assets/(core|indicators|release|declare)\.py",
     "requests": r"assets/.*/(client|fetch)\.py",
     "urllib3": r"assets/.*/(client|fetch)\.py",
     "great_expectations": r"expectations/.*",
     "duckdb_sqlalchemy": r"expectations/.*",
-    "sqlalchemy": r"expectations/.*",
+    "sqlalchemy": r"expectations/.*|pipelines/event_log\.py",
     "duckdb": r"warehouse/.*",
     "xlsxwriter": r"warehouse/publishing/.*",
     "sdmx": r"warehouse/publishing/.*",

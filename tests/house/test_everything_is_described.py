@@ -27,7 +27,7 @@ def test_every_code_list_named_by_a_column_exists_with_names_in_both_languages()
     assert named
     for name in sorted(named):
         for code in load_codelist(name):
-            assert code.name_en and code.name_vi, f"{name}: {code.code}"
+            assert all((code.name_en, code.name_vi)), f"{name}: {code.code}"
 
 
 def test_every_code_list_file_has_the_four_columns():

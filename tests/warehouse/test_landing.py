@@ -51,9 +51,14 @@ def test_changed_and_missing_bytes_are_named(tmp_path):
 
 def test_an_interrupted_write_leaves_no_file(tmp_path):
     pull = Landing(tmp_path).pull("dhis2_vnm", "tracker", AT, is_practice=True)
-    with pytest.raises(RuntimeError, match="cut"), pull.open("page1.json") as stream:
-        stream.write(b"half")
-        raise RuntimeError("cut")
+
+    def cut_while_writing():
+        with pull.open("page1.json") as stream:
+            stream.write(b"half")
+            raise RuntimeError("cut")
+
+    with pytest.raises(RuntimeError, match="cut"):
+        cut_while_writing()
     assert not pull.written("page1.json")
     assert pull.names() == []
 

@@ -149,11 +149,16 @@ def test_receipts_and_watermarks_commit_with_the_rows_or_not_at_all(warehouse, t
     pull = Landing(tmp_path / "landing").pull("test", "tracker", WEEK1, is_practice=True)
     pull.write("page", b"{}")
     receipt = pull.finish("json", "http://server", {"since": None}, 1, watermark="2026-07-05T22:00")
-    with pytest.raises(RuntimeError, match="power cut"), transaction(warehouse, "test", WEEK1) as tx:
-        tx.stage("staging.thing", frame([("a", 1)]), {})
-        tx.load_history("core.thing", mode="snapshot")
-        tx.register([receipt])
-        raise RuntimeError("power cut")
+
+    def power_cut():
+        with transaction(warehouse, "test", WEEK1) as tx:
+            tx.stage("staging.thing", frame([("a", 1)]), {})
+            tx.load_history("core.thing", mode="snapshot")
+            tx.register([receipt])
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        power_cut()
     assert warehouse.read("select * from ops.receipt union all by name select * from ops.watermark").height == 0
     with transaction(warehouse, "test", WEEK1) as tx:
         tx.stage("staging.thing", frame([("a", 1)]), {})

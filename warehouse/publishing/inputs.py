@@ -12,7 +12,6 @@ import polars as pl
 
 from warehouse.history import as_naive_utc
 from warehouse.publishing.content import OBSERVATION_SCHEMA, RELEASE_ID_FORMAT, Receipt
-from warehouse.publishing.protection import ledger
 from warehouse.store import fetch_frame
 
 _OBSERVATION_COLUMNS = ", ".join(name for name in OBSERVATION_SCHEMA if name != "conf_status")
@@ -35,6 +34,8 @@ def instant_of(release_id: str) -> datetime:
 def earlier_releases(connection: Any, published: Mapping[str, pl.DataFrame]) -> list[pl.DataFrame]:
     """Each release as it was published, with what it hid put back from the observations of its instant: the audit against
     differencing must know what an attacker would find. `published`: the frames by release id, oldest first."""
+    from warehouse.publishing.protection import ledger  # brings the solver: seconds
+
     return [ledger(frame, observations_at(connection, instant_of(name))) for name, frame in published.items()]
 
 
