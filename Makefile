@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: refresh test check dev bench bench-full lock clean-state install
+.PHONY: refresh test check dev bench bench-full lock clean-state install docs
 .DEFAULT_GOAL := refresh
 
 # uv installs the hashed lock in seconds; it is itself pinned by hash and lives in the same environment.
@@ -34,6 +34,11 @@ check: $(VENV)/.installed
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest tests/house
+
+# Pages made from the catalogue: indicators, its fields, the data dictionary.
+docs: $(VENV)/.installed
+	@$(BIN)/python -m warehouse.indicator_reference
+	@$(BIN)/python -m warehouse.catalogue_reference
 
 # Resolve anew and export with hashes and without any index host.
 lock: $(VENV)/.installed

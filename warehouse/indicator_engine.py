@@ -86,6 +86,7 @@ COVERAGE_FOOTNOTE = "coverage_low"
 IMPLAUSIBLE_FOOTNOTE = "outside_plausible_range"
 NO_DENOMINATOR_FOOTNOTE = "denominator_missing"
 IMPOSSIBLE_FOOTNOTE = "impossible_withheld"
+MEMBERSHIP_FOOTNOTE = "membership_break"
 
 
 class IndicatorError(Exception):
@@ -165,6 +166,8 @@ def compute_with_findings(
         "select membership_version, area_code, valid_from_on, valid_to_on from core.area_membership_current "
         "where group_code = 'ASEAN' order by all",
     )
+    starts = membership.group_by("membership_version").agg(pl.col("valid_from_on").min())["valid_from_on"].sort()
+    accessions = starts.to_list()[1:]
     weights = _Weights(connection, known, as_at)
     frames: list[pl.DataFrame] = [pl.DataFrame(schema=dict(OBSERVATION_SCHEMA))]
     findings: list[Finding] = []
@@ -173,7 +176,7 @@ def compute_with_findings(
         sound, impossible = _without_impossible(cells, indicator)
         region = _regional(connection, sound, indicator, membership, weights)
         measured = _with_intervals(_joined(sound.filter(pl.col("area_code") != GROUP), region), indicator)
-        observed = _observations(indicator, measured, known, as_at.astimezone(UTC).date())
+        observed = _observations(indicator, measured, known, as_at.astimezone(UTC).date(), accessions)
         frames.append(observed)
         findings += [*impossible, *_implausible_findings(indicator, measured)]
         if progress is not None:
@@ -416,7 +419,11 @@ def _implausible_findings(indicator: Indicator, cells: pl.DataFrame) -> list[Fin
 
 
 def _observations(
-    indicator: Indicator, cells: pl.DataFrame, catalogue: IndicatorCatalogue, today: date
+    indicator: Indicator,
+    cells: pl.DataFrame,
+    catalogue: IndicatorCatalogue,
+    today: date,
+    accessions: Sequence[date],
 ) -> pl.DataFrame:
     cells = cells.with_columns(_outside(indicator).alias("is_outside"))
     standing = list(indicator.footnotes)
@@ -434,6 +441,12 @@ def _observations(
             found.append("E")
             if not row["is_covered"]:
                 note.add(COVERAGE_FOOTNOTE)
+            if row["value"] is not None and any(
+                row["period_start_on"] <= day <= row["period_end_on"] for day in accessions
+            ):
+                # The first period with the new member is not comparable with those before.
+                found.append("B")
+                note.add(MEMBERSHIP_FOOTNOTE)
         if indicator.experimental:
             found.append("G")
         if row["is_impossible"]:

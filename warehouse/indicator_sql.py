@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 
 from warehouse.catalogue.indicator_catalogue import (
     DIMENSIONS,
-    AreaLevel,
     Denominator,
     Dimension,
     Indicator,

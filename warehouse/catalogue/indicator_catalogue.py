@@ -175,7 +175,8 @@ class Indicator(BaseModel):
     definition_version: str = Field(pattern=r"^[0-9]+(\.[0-9]+)*$")
     valid_from: date
     valid_to: date | None = None
-    supersedes: str | None = None
+    supersedes: str | None = Field(default=None, pattern=r"^([0-9]+(\.[0-9]+)*|[A-Z]{2}[0-9]{2})$")
+    """An earlier version of this indicator, or the code of another that this one replaces; their series are never joined."""
     definition_source: str = Field(min_length=3)
     experimental: bool = False
 
@@ -232,6 +233,8 @@ class Indicator(BaseModel):
             raise ValueError("median_pooled goes with method median")
         if self.detailed_period_types is not None and not set(self.detailed_period_types) <= set(self.period_types):
             raise ValueError("detailed_period_types must be among period_types")
+        if self.valid_to is not None and self.valid_to < self.valid_from:
+            raise ValueError("valid_to lies before valid_from")
         overlap = set(self.kept) & {dimension for group in self.breakdowns for dimension in group}
         if overlap:
             raise ValueError(f"{sorted(overlap)} cannot be kept as given and broken down too")
@@ -412,11 +415,31 @@ def check(catalogue: IndicatorCatalogue) -> None:
             check_named(f"{code}.toml denominator", indicator.denominator.named)
             if indicator.denominator.measure is not None:
                 check_use(f"{code}.toml denominator", indicator.denominator.measure, indicator.denominator.filter)
+        if indicator.supersedes is not None:
+            _check_supersedes(indicator, catalogue, faults)
         if indicator.regional.rule != "not_aggregated":
             check_named(f"{code}.toml regional.coverage_population", indicator.regional.coverage_population)
             check_named(f"{code}.toml regional.weight", indicator.regional.weight)
     if faults:
         raise CatalogueError(" | ".join(faults), file=faults[0].split(" ")[0])
+
+
+def _check_supersedes(indicator: Indicator, catalogue: IndicatorCatalogue, faults: list[str]) -> None:
+    earlier = indicator.supersedes
+    assert earlier is not None
+    if earlier[0].isdigit():
+        if [int(part) for part in earlier.split(".")] >= [int(p) for p in indicator.definition_version.split(".")]:
+            faults.append(
+                f"{indicator.code}.toml supersedes: {earlier!r} is not below version {indicator.definition_version}"
+            )
+        return
+    other = catalogue.indicators.get(earlier)
+    if other is None or earlier == indicator.code:
+        faults.append(f"{indicator.code}.toml supersedes: {earlier!r} is no other indicator of the catalogue")
+    elif other.valid_to is None or other.valid_to >= indicator.valid_from:
+        faults.append(
+            f"{indicator.code}.toml supersedes {earlier}, which must have a valid_to before {indicator.valid_from}"
+        )
 
 
 def load_indicators(folder: Path) -> dict[str, Indicator]:

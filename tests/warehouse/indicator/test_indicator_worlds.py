@@ -59,6 +59,27 @@ def test_lm01_takes_totals_as_published_and_never_adds_parts(labour: Any) -> Non
     assert not cells.has("VNM", "2022", destination="JPN")
 
 
+def test_lm01_shows_a_part_of_a_year_as_what_it_is(labour: Any) -> None:
+    """2024: two and eleven months are published, no year. The eleven months stand for the year, provisional, and say so."""
+    labour.put(
+        "core.labour_figure",
+        deployment("202411", 143_160, window="cumulative"), deployment("202411", 45_350, sex="F", window="cumulative"),
+        deployment("202411", 69_188, "JPN", window="cumulative"), deployment("202410", 16_744),
+    )  # fmt: skip
+    cells = labour.observe("LM01")
+    part = cells.where("VNM", "2024")
+    assert (part["value"], part["obs_status"]) == (143_160, "P")
+    assert "year_to_date_11" in part["footnote_codes"]
+    assert (str(part["period_start_on"]), str(part["period_end_on"])) == ("2024-01-01", "2024-12-31")
+    assert cells.where("VNM", "2024", destination="JPN")["value"] == 69_188
+    assert cells.where("VNM", "2024", sex="M")["value"] == 143_160 - 45_350
+    assert cells.where("VNM", "202410")["value"] == 16_744, "a month stays a month"
+    assert cells.where("VNM", "2023")["footnote_codes"] == ["no_sampling_interval"], "a year of its own wins"
+    share = labour.observe("LM02").where("VNM", "2024")
+    assert share["value"] == pytest.approx(100 * 45_350 / 143_160)
+    assert "year_to_date_11" in share["footnote_codes"]
+
+
 def test_lm02_divides_women_by_all_and_has_no_sampling_interval(labour: Any) -> None:
     cells = labour.observe("LM02")
     assert cells.where("VNM", "2023")["value"] == pytest.approx(100 * 55_804 / 159_986)
@@ -346,7 +367,9 @@ def test_a_regional_survey_figure_is_the_pooled_estimate_not_the_mean_of_members
     assert asean["value"] == pytest.approx(60)
     assert (asean["lower"], asean["upper"], asean["n"]) == (50, 60, 900)
     assert asean["interval_code"] == "logit95", "the interval of the estimate, not of independent errors"
-    assert (asean["method_code"], asean["obs_status"]) == ("regional_pooled_microdata", "E")
+    assert (asean["method_code"], asean["obs_flags"]) == ("regional_pooled_microdata", ["B", "E"]), (
+        "2025: the accession"
+    )
     assert asean["coverage_share"] == pytest.approx(117 / 125)
     assert asean["receipt_ids"] == ["r-khm", "r-vnm"]
     assert cells.where("ASEAN", "2025", sex="F")["value"] == pytest.approx(70)

@@ -1,12 +1,15 @@
 """Indicators over registers, facilities and published series, each in a world small enough for a pencil."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
 from methods import intervals
 from warehouse.catalogue.indicator_catalogue import indicator_catalogue
+from warehouse.indicator_engine import ImpossibleValue, compute_with_findings
+
+AS_AT = datetime(2026, 7, 6, tzinfo=UTC)
 
 YEAR = {"period_start_on": date(2025, 1, 1), "period_end_on": date(2025, 12, 31)}
 QUARTER = {"period_start_on": date(2025, 4, 1), "period_end_on": date(2025, 6, 30)}
@@ -445,3 +448,76 @@ def test_gv01_by_ministry_and_by_objective_without_counting_a_task_twice(world: 
     assert (labour["numerator"], labour["denominator"]) == (5, 14)
     both = cells.where("VNM", "2025", category="GCM15")
     assert (both["numerator"], both["denominator"], both["value"]) == (3, 8, 37.5)
+
+
+def test_the_accession_is_a_break_in_the_regional_series(world: Any) -> None:
+    """Four members at 50 per 100,000 in both years; in 2025 a fifth joins with 30 cases among 10,000 people."""
+    for year in (2024, 2025):
+        for code in ("VNM", "KHM", "LAO", "BRN"):
+            world.put(
+                "core.reference_value",
+                published("tb_notifications", code, 125, year),
+                published("population_wpp", code, 250_000, year),
+            )
+        world.put(
+            "core.reference_value",
+            published("tb_notifications", "TLS", 30, year),
+            published("population_wpp", "TLS", 10_000, year),
+        )
+    cells = world.observe("TB02")
+    before, after = cells.where("ASEAN", "2024"), cells.where("ASEAN", "2025")
+    assert (before["value"], before["membership_version"], before["obs_flags"]) == (50, "ASEAN4", ["E"])
+    assert after["value"] == pytest.approx(100_000 * 530 / 1_010_000)
+    assert (after["membership_version"], after["obs_status"], after["obs_flags"]) == ("ASEAN5", "B", ["B", "E"])
+    assert "membership_break" in after["footnote_codes"]
+    assert "membership_break" not in before["footnote_codes"]
+    assert (before["coverage_share"], after["coverage_share"]) == (1, 1)
+
+
+def test_a_member_that_reports_nothing_lowers_the_coverage_and_is_no_zero(world: Any) -> None:
+    sizes = {"VNM": 300_000, "KHM": 200_000, "LAO": 60_000, "BRN": 40_000}
+    for code, size in sizes.items():
+        world.put("core.reference_value", published("population_wpp", code, size, 2023))
+    for code in ("VNM", "LAO"):
+        world.put("core.reference_value", published("tb_notifications", code, 180, 2023))
+    row = world.observe("TB02").where("ASEAN", "2023")
+    assert row["value"] == pytest.approx(100_000 * 360 / 360_000)
+    assert row["coverage_share"] == pytest.approx(0.6)
+    world.put(
+        "core.reference_value",
+        published("population_wpp", "LAO", 60_000, 2022),
+        published("tb_notifications", "LAO", 60, 2022),
+    )
+    for code in ("VNM", "KHM", "BRN"):
+        world.put("core.reference_value", published("population_wpp", code, sizes[code], 2022))
+    short = world.observe("TB02").where("ASEAN", "2022")
+    assert (short["value"], short["obs_status"], short["coverage_share"]) == (None, "O", pytest.approx(0.1))
+    assert "coverage_low" in short["footnote_codes"]
+
+
+def test_women_above_all_are_withheld_and_reported(world: Any) -> None:
+    """LM02: a female figure above the total is impossible; the cell is emptied, and reported with its numbers."""
+    world.put(
+        "core.labour_document", {"document_code": "doc", "kind_code": "bulletin", "published_on": date(2024, 1, 5)}
+    )
+    base = {"series_code": "deployments", "window_code": "year", "period_code": "2023", "destination_code": "_T", "document_code": "doc",
+            "published_on": date(2024, 1, 5), "period_start_on": date(2023, 1, 1), "period_end_on": date(2023, 12, 31),
+            "finality_code": "final", "precision_code": "exact", "confidence_code": "confirmed"}  # fmt: skip
+    world.put("core.labour_figure", {**base, "sex_code": "_T", "value": 100}, {**base, "sex_code": "F", "value": 101})
+    known = indicator_catalogue()
+    with pytest.raises(ImpossibleValue, match="LM02: 1 impossible"):
+        world.observe("LM02")
+    found = compute_with_findings(world.connection, [known.indicators["LM02"]], AS_AT, catalogue=known)
+    (cell,) = [row for row in found.observations.to_dicts() if row["area_code"] == "VNM"]
+    assert (cell["value"], cell["obs_status"], cell["footnote_codes"][0]) == (None, "O", "impossible_withheld")
+
+
+def test_a_value_outside_the_plausible_range_is_published_with_a_warning(world: Any) -> None:
+    world.put(
+        "core.reference_value",
+        published("tb_notifications", "LAO", 900, 2023),
+        published("population_wpp", "LAO", 100_000, 2023),
+    )
+    cell = world.observe("TB02").where("LAO", "2023")
+    assert (cell["value"], cell["obs_flags"]) == (pytest.approx(900), ["V"])
+    assert "outside_plausible_range" in cell["footnote_codes"]

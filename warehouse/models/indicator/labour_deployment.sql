@@ -1,13 +1,14 @@
 -- One published number of departures: month or year x destination x sex, from the document that is current for that period.
 -- Current document of a period: final over provisional, then the later publication, then agency over press; unverified never.
 -- Parts come from the same document as their total, so that two vintages are never mixed in one table.
+-- A year without a figure of its own is shown by the latest cumulative one: provisional, and its note names the last month.
 with published as (
     -- cardinality: one document per document_code
     select figure.*, document.kind_code
     from core.labour_figure_current as figure
     join core.labour_document_current as document using (document_code)
     where figure.series_code = 'deployments'
-      and figure.window_code in ('month', 'year')
+      and figure.window_code in ('month', 'year', 'cumulative')
       and figure.confidence_code <> 'unverified'
 ),
 
@@ -26,12 +27,26 @@ current_document as (
     ) = 1
 ),
 
+serving_document as (
+    -- Months and years as they are; of a year without a figure of its own the latest cumulative one.
+    select * from current_document where window_code in ('month', 'year')
+    union all
+    select window_code, period_code, document_code
+    from current_document as part
+    where window_code = 'cumulative'
+      and not exists (
+          select 1 from current_document as whole
+          where whole.window_code = 'year' and whole.period_code = left(part.period_code, 4)
+      )
+    qualify row_number() over (partition by left(period_code, 4) order by period_code desc) = 1
+),
+
 current_figure as (
     -- cardinality: each figure belongs to at most one current document. Groups of countries (codes joined by +) stay in the
     -- core: they are no destination.
     select published.*
     from published
-    join current_document using (window_code, period_code, document_code)
+    join serving_document using (window_code, period_code, document_code)
     where published.destination_code not like '%+%'
 ),
 
@@ -108,7 +123,7 @@ select
     'VNM' as area_code,
     case window_code when 'month' then 'M' else 'A' end as period_type_code,
     period_start_on,
-    period_end_on,
+    case window_code when 'cumulative' then make_date(year(period_end_on), 12, 31) else period_end_on end as period_end_on,
     sex_code,
     '_T' as age_code,
     '_T' as migrant_status_code,
@@ -123,8 +138,9 @@ select
     null::varchar as interval_code,
     null::bigint as records,
     true as is_observed,
-    case finality_code when 'provisional' then 'P' end as status_code,
+    case when finality_code = 'provisional' or window_code = 'cumulative' then 'P' end as status_code,
     case
+        when window_code = 'cumulative' then 'year_to_date_' || strftime(period_end_on, '%m')
         when precision_code <> 'exact' then 'rounded_source'
         when finality_code = 'provisional' then 'provisional_source'
     end as footnote_code,
