@@ -27,6 +27,7 @@ from warehouse.publishing.inputs import (
 )
 from warehouse.publishing.release import ReleaseResult, build_release, current_release, published_frames
 from warehouse.publishing.release_catalogue import release_catalogue
+from warehouse.publishing.sampling_errors import sampling_errors_at
 from warehouse.publishing.shelf import ReleaseShelf
 from warehouse.publishing.tables import regional_set
 from warehouse.quality import Scales
@@ -57,7 +58,14 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         scales: dg.ResourceParam[Scales],
     ) -> Iterator[Any]:
         digest = inputs_digest(
-            warehouse, ["indicator.observation", "core.area", "core.area_membership", "core.area_succession"]
+            warehouse,
+            [
+                "indicator.observation",
+                "estimate.survey_estimate",
+                "core.area",
+                "core.area_membership",
+                "core.area_succession",
+            ],
         )
         current = current_release(shelf.folder)
         if current is not None and computed_from(warehouse, "release") == f"{digest} {current.name}":
@@ -92,7 +100,9 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
                 load.weigh(table.name, scales)
             used = protected.frame["receipt_ids"].explode().drop_nulls().unique()
             receipts = release_receipts(load.connection, used)
-            result = build_release(protected, catalogue, ReleaseContext(at, code_version(), receipts), shelf.folder)
+            errors = sampling_errors_at(load.connection, at, protected.frame)
+            release_context = ReleaseContext(at, code_version(), receipts, errors)
+            result = build_release(protected, catalogue, release_context, shelf.folder)
             load.report.released = result.is_new
             load.report.remembered = True
             load.mark("release", PART, f"{digest} {result.release_id}")

@@ -58,6 +58,7 @@ def write_analyst_database(
         "area": cards.area_frame(catalogue),
         "source": cards.source_frame(catalogue),
         "receipt": cards.receipt_frame(content),
+        "sampling_error": content.context.sampling_errors,
         "symbol": cards.symbol_frame(catalogue),
         "protection": content.audit,
     }

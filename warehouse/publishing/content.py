@@ -6,13 +6,14 @@ the release's observation frame. Does not belong here: choosing cells (`tables`)
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
 import polars as pl
 
 from warehouse.catalogue.regional_catalogue import RegionalCatalogue
+from warehouse.publishing.sampling_errors import no_sampling_errors
 
 KEY_COLUMNS = (
     "indicator_code",
@@ -172,6 +173,8 @@ class ReleaseContext:
     recorded_at: datetime
     code_version: str
     receipts: tuple[Receipt, ...] = ()
+    sampling_errors: pl.DataFrame = field(default_factory=no_sampling_errors)
+    """The sampling-error table (`sampling_errors.SCHEMA`): what the survey estimates of the release rest on."""
     licence: str = "The publishers' terms apply to each source; the compilation is free to use with attribution."
     licence_vi: str = "Mỗi nguồn áp dụng điều khoản của đơn vị công bố; bản tổng hợp được sử dụng tự do, có ghi nguồn."
 
@@ -271,7 +274,7 @@ def release_observations(frame: pl.DataFrame) -> pl.DataFrame:
     return shaped
 
 
-def content_hash(observations: pl.DataFrame, regional: RegionalSet) -> str:
+def content_hash(observations: pl.DataFrame, regional: RegionalSet, sampling_errors: pl.DataFrame) -> str:
     """A fingerprint of what readers would see. Receipts do not count: the same figures from a new pull are the same release."""
     digest = hashlib.sha256()
     for frame in (
@@ -279,6 +282,7 @@ def content_hash(observations: pl.DataFrame, regional: RegionalSet) -> str:
         regional.cells.drop("receipt_ids"),
         regional.columns,
         regional.footnotes,
+        sampling_errors,
     ):
         digest.update(frame.write_ndjson().encode())
         digest.update(b"\x00")

@@ -38,6 +38,7 @@ def release_frames(content: ReleaseContent) -> dict[str, pl.DataFrame]:
         "area": cards.area_frame(content.catalogue),
         "source": cards.source_frame(content.catalogue),
         "receipt": cards.receipt_frame(content),
+        "sampling_error": content.context.sampling_errors,
         "symbol": cards.symbol_frame(content.catalogue),
     }
 

@@ -43,6 +43,7 @@ from warehouse.publishing.release import (
     write_release_files,
 )
 from warehouse.publishing.release_catalogue import release_catalogue
+from warehouse.publishing.sampling_errors import sampling_errors_at
 from warehouse.store import code_version
 
 
@@ -124,7 +125,9 @@ def _write(
         release_areas(connection, at), reference_sources=reference_sources, practice_sources=practice_sources
     )
     used = protected.frame["receipt_ids"].explode().drop_nulls().unique()
-    context = ReleaseContext(at, code_version(), release_receipts(connection, used))
+    context = ReleaseContext(
+        at, code_version(), release_receipts(connection, used), sampling_errors_at(connection, at, protected.frame)
+    )
     content, fingerprint = freeze_release(protected, catalogue, context, last)
     write_release_files(content, fingerprint, folder, last)
 

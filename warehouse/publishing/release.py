@@ -137,7 +137,7 @@ def freeze_release(
         catalogue=catalogue,
         context=context,
     )
-    return content, content_hash(observations, plain)
+    return content, content_hash(observations, plain, context.sampling_errors)
 
 
 def write_release_files(content: ReleaseContent, fingerprint: str, folder: Path, last: Path | None) -> None:

@@ -64,6 +64,9 @@ def write_workbook(content: ReleaseContent, path: Path) -> None:
                 places.append((name, table, language))
         _source_sheet(book.add_worksheet("Sources"), content, looks)
         _indicator_sheet(book.add_worksheet("Indicators"), content, looks)
+        _frame_sheet(
+            book.add_worksheet("Sampling errors"), content.context.sampling_errors, looks, widths={"title": 60}
+        )
         _data_sheet(book.add_worksheet("Data"), content, looks)
         _contents_sheet(contents, content, places, looks)
         _notes_sheet(notes, content, looks)
@@ -296,6 +299,7 @@ def _contents_sheet(
     for name, text in (
         ("Sources", "Sources · Nguồn số liệu"),
         ("Indicators", "Indicators and definitions · Chỉ số và định nghĩa"),
+        ("Sampling errors", "Sampling errors of every survey wave · Sai số chọn mẫu của từng đợt điều tra"),
         ("Data", "All figures, one per row, as in data/observation.csv · Toàn bộ số liệu"),
     ):
         sheet.write_url(line, 0, f"internal:'{name}'!A1", looks.link, name)

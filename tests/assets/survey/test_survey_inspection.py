@@ -4,11 +4,9 @@ import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from assets.survey.inspection import draft_recode, inspect
-from assets.survey.sampling_errors import sampling_errors
 from practice.survey.files import write_inbox
 from practice.survey.questionnaire import CANARY_FAMILY
 
@@ -46,19 +44,3 @@ def test_codes_labels_and_missing_codes_are_drafted(inbox: Path) -> None:
     assert insured == {
         "target": "?", "source": "H1", "codes": {"1": "?", "2": "?"}, "labels": {"1": "Yes", "2": "No"}, "missing": {"8": "?", "9": "?"},
     }  # fmt: skip
-
-
-def test_the_table_of_sampling_errors_has_the_printed_form() -> None:
-    """Viet Nam MICS 2011, iodised salt: 0.451, 0.009, 0.020, 3.636, 1.907, 0.433 to 0.469 (deft printed from more digits)."""
-    row = {
-        "survey_code": "M", "wave_code": "2011", "measure_code": "NU.9", "sex_code": "_T", "age_code": "_T", "migrant_status_code": "_T",
-        "origin_code": "_T", "destination_code": "_T", "category_code": "_T", "value": 0.451, "se": 0.009, "cv": 0.009 / 0.451,
-        "deff": 3.636, "n_weighted": 11545.0, "n_unweighted": 11556, "reliability_code": "shown",
-    }  # fmt: skip
-    withheld = {**row, "measure_code": "X", "reliability_code": "suppressed"}
-    table = sampling_errors(pl.DataFrame([row, withheld]))
-    assert table.height == 1
-    printed = table.row(0, named=True)
-    assert round(printed["deft"], 3) == 1.907
-    assert round(printed["cv"], 3) == 0.020
-    assert (round(printed["value_minus_2se"], 3), round(printed["value_plus_2se"], 3)) == (0.433, 0.469)
