@@ -39,6 +39,12 @@ check: $(VENV)/.installed
 docs: $(VENV)/.installed
 	@$(BIN)/python -m warehouse.indicator_reference
 	@$(BIN)/python -m warehouse.catalogue_reference
+# What it costs, against a floor measured in the same run: minutes, and the long one (50 million values: an hour).
+bench: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks
+
+bench-full: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks --sizes 100000 1000000 10000000 50000000 --repetitions 3
 
 # Resolve anew and export with hashes and without any index host.
 lock: $(VENV)/.installed
