@@ -18,6 +18,9 @@ from typing import Any, Literal
 
 import polars as pl
 
+from methods.contracts import stock_on
+from methods.periods import parse_period
+
 Severity = Literal["error", "warning", "note"]
 Interval = tuple[float, float]
 
@@ -551,6 +554,32 @@ def register_claims(contracts: pl.DataFrame, complete_to: date) -> list[Claim]:
                     Claim("deployments", "month", row["period"], row.get("destination_code", "_T"), sex, "register",
                           float(row["len"]), complete_to, is_practice=row["is_practice"])
                 )  # fmt: skip
+    return found
+
+
+def register_stock_claims(contracts: pl.DataFrame, claims: Sequence[Claim], complete_to: date) -> list[Claim]:
+    """For each published stock: the contracts whose worker was abroad at the end of its last day, as a lower bound.
+
+    A bound, not a count: workers who left before the first register are abroad too. Days after `complete_to` are not claimed.
+    *Columns* of `contracts`: departed_on, returned_on, destination_code, sex_code, is_practice.
+    """
+    wanted = {
+        (c.period, c.destination, c.sex, c.is_practice) for c in claims if (c.series, c.window) == ("stock", "point")
+    }
+    found = []
+    for period, destination, sex, is_practice in sorted(wanted):
+        last = parse_period(period).end_on
+        group = contracts.filter(
+            pl.col("is_practice") == is_practice,
+            pl.lit(destination == "_T") | (pl.col("destination_code") == destination),
+            pl.lit(sex == "_T") | (pl.col("sex_code") == sex),
+        )
+        abroad = int(stock_on(group, last)["contracts"][0]) if last <= complete_to else 0
+        if abroad:
+            found.append(
+                Claim("stock", "point", period, destination, sex, "register", float(abroad), complete_to, "at_least",
+                      is_practice=is_practice)
+            )  # fmt: skip
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from methods.reconciliation import Claim, claims_from, findings_frame, reconcile, register_claims
+from methods.reconciliation import Claim, claims_from, findings_frame, reconcile, register_claims, register_stock_claims
 from warehouse.history import LoadCounts
 from warehouse.load import transaction
 from warehouse.store import Warehouse, fetch_frame
@@ -28,12 +28,14 @@ def current_findings(connection: Any) -> pl.DataFrame:
     )
     contracts = fetch_frame(
         connection,
-        """select departed_on, destination_code, sex_code, is_practice, published_on
+        """select departed_on, returned_on, destination_code, sex_code, is_practice, published_on
         from core.labour_contract_current order by all""",
     )
     claims: list[Claim] = claims_from(figures)
     if contracts.height:
-        claims += register_claims(contracts, contracts["published_on"].max())  # type: ignore[arg-type]
+        complete_to: Any = contracts["published_on"].max()
+        claims += register_stock_claims(contracts, claims, complete_to)
+        claims += register_claims(contracts, complete_to)
     return findings_frame(reconcile(claims)).with_columns(receipt_id=pl.lit(None, dtype=pl.String))
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from math import inf
 
 import polars as pl
 import pytest
@@ -9,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.labour.citations import cited_documents
-from methods.reconciliation import Claim, Finding, is_slip, reconcile, reconcile_frame, register_claims, relations
+from methods.reconciliation import (
+    Claim,
+    Finding,
+    is_slip,
+    reconcile,
+    reconcile_frame,
+    register_claims,
+    register_stock_claims,
+    relations,
+)
 
 DAY = date(2025, 1, 5)
 
@@ -226,6 +236,34 @@ def test_findings_as_a_frame_leave_unverified_figures_out() -> None:
     frame = reconcile_frame(pl.DataFrame(rows))
     assert frame["rule_codes"].to_list() == [["same_fact"]]
     assert frame["document_codes"].to_list() == [["a", "b"]]
+
+
+def test_a_published_stock_is_not_below_the_workers_that_the_register_has_abroad() -> None:
+    """Three left by the end of October, one of them is back: two are abroad at least. Published are 1, and 5 of both sexes."""
+    contracts = pl.DataFrame(
+        {
+            "departed_on": [date(2023, 1, 2), date(2023, 5, 1), date(2023, 10, 31), date(2023, 11, 1), None],
+            "returned_on": [date(2023, 10, 31), None, None, None, None],
+            "destination_code": ["JPN", "JPN", "JPN", "JPN", "JPN"],
+            "sex_code": ["F", "F", "M", "F", "M"],
+            "is_practice": [False] * 5,
+        }
+    )
+
+    def stock(value: float, destination: str = "_T", sex: str = "_T", period: str = "202310") -> Claim:
+        return replace(claim(value, destination, sex, window="point", period=period), series="stock")
+
+    published = [stock(5), stock(1, "JPN"), stock(1, sex="F"), stock(0, period="202312")]
+    register = register_stock_claims(contracts, published, date(2023, 11, 5))
+    assert {(c.destination, c.sex): (c.value, c.interval[1]) for c in register} == {
+        ("_T", "_T"): (2, inf), ("JPN", "_T"): (2, inf), ("_T", "F"): (1, inf),
+    }  # fmt: skip
+    (finding,) = reconcile([*published, *register])
+    assert finding.rules == ("same_fact",)
+    assert "stock point 202310 JPN" in finding.statement
+    assert "202312" not in finding.statement, "the register does not reach so far"
+    invented = register_stock_claims(contracts.with_columns(is_practice=True), published, date(2023, 11, 5))
+    assert invented == [], "invented workers say nothing of published stocks"
 
 
 def test_a_register_is_compared_with_the_bulletin_of_its_month() -> None:
