@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from assets.limits import limits
+
 log = logging.getLogger(__name__)
 
 RECENT_SECONDS = 60.0
@@ -81,6 +83,13 @@ def standing_files(paths: Iterable[Path]) -> list[Path]:
     for path in sorted(growing):
         log.warning("%s is still being written and waits for the next pull", path.name)
     return [path for path in listed if before[path] and path not in growing]
+
+
+def whole_bytes(path: Path) -> bytes:
+    """The bytes of a file that is read at once. Raises TooLarge before a byte is read of one that no register or bulletin is."""
+    size = path.stat().st_size
+    limits().hold("file_bytes", size, f"{path.name} has {size:,} bytes")
+    return path.read_bytes()
 
 
 def _size_and_time(path: Path) -> tuple[int, int] | None:

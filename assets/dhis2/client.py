@@ -181,6 +181,13 @@ class Dhis2Client:
                 return json.loads(body.decode("utf-8-sig"))
             except (UnicodeDecodeError, json.JSONDecodeError) as fault:
                 raise CutOffError("the JSON body does not close") from fault
+            except RecursionError as fault:
+                raise ServerFaultError(
+                    "the JSON answer nests brackets deeper than any answer of DHIS2.",
+                    server=self.server,
+                    endpoint=endpoint,
+                    advice="Look at what answers at this address; nothing of it was read.",
+                ) from fault
 
         return self.read(endpoint, parameters, parse, accept=JSON, headers=headers)
 
@@ -394,7 +401,7 @@ class Dhis2Client:
             return {}
         try:
             message = json.loads(response.content.decode("utf-8-sig"))
-        except (ValueError, requests.exceptions.RequestException):
+        except (ValueError, RecursionError, requests.exceptions.RequestException):
             return {}
         return message if isinstance(message, dict) else {}
 

@@ -14,11 +14,12 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
-from assets.inbox import standing_files
+from assets.inbox import standing_files, whole_bytes
 from assets.labour.encodings import EncodingDoubt
 from assets.labour.read import REFUSAL_NAME
 from assets.labour.register import SAFE_NAME, holds_identifiers, is_register, pseudonymise
 from assets.labour.workbook import UnreadableFile, open_workbook
+from assets.limits import TooLarge, limits
 from methods.pseudonym import Pseudonymiser
 from warehouse.landing import Pull, Receipt
 
@@ -65,7 +66,11 @@ def pull_inbox(folder: Path, pull_factory: PullFactory, landed: set[str], pseudo
     pulled = LabourPull()
     known = set(landed)
     for path in standing_files(complete_files(folder)):
-        data = path.read_bytes()
+        try:
+            data = whole_bytes(path)
+        except TooLarge as fault:
+            pulled.faults.append(f"labour inbox: {fault}.")
+            continue
         _land(path.name, data, f"inbox:{path.name}", {}, pull_factory, known, pseudonymiser, pulled)
     return pulled
 
@@ -153,6 +158,7 @@ def _fetch(
                 validator = answer.headers.get("ETag", "") or answer.headers.get("Last-Modified", "")
                 for chunk in answer.iter_content(_CHUNK_BYTES):
                     collected.extend(chunk)
+                    limits().hold("file_bytes", len(collected), f"more than {len(collected):,} bytes so far")
                 expected = answer.headers.get("Content-Length")
                 if (
                     expected
@@ -169,6 +175,8 @@ def _fetch(
                     )
                     if value
                 }
+        except TooLarge as fault:
+            raise LabourSourceError(f"{url}: {fault}.", url=url, is_retryable=False) from fault
         except requests.RequestException as fault:
             if attempt == 2:
                 raise LabourSourceError(

@@ -23,6 +23,7 @@ from xml.etree import ElementTree
 
 from assets.labour.biff import BiffError, read_biff
 from assets.labour.encodings import decode, repair_fonts
+from assets.limits import TooLarge, declares_entities, hold_archive, limits
 
 Content = str | float | date | bool | None
 
@@ -100,8 +101,28 @@ class Sheet:
         """`cell` stands in the sheet, unless it is empty."""
         if cell.content is not None and cell.content != "":
             self.cells[cell.row, cell.column] = cell
+            self._hold(cell)
             self.last_row = max(self.last_row, cell.row)
             self.last_column = max(self.last_column, cell.column)
+
+    def _hold(self, cell: Cell) -> None:
+        held = limits()
+        length = len(cell.content) if isinstance(cell.content, str) else 0
+        if (
+            cell.row > held.sheet_rows
+            or cell.column > held.sheet_columns
+            or length > held.cell_characters
+            or len(self.cells) > held.workbook_cells
+        ):
+            held.hold("sheet_rows", cell.row, f"row {cell.row:,} in sheet {self.name!r}")
+            held.hold("sheet_columns", cell.column, f"column {cell.column:,} in sheet {self.name!r}")
+            held.hold("cell_characters", length, f"cell {cell.address} with {length:,} characters")
+            held.hold("workbook_cells", len(self.cells), f"sheet {self.name!r} with {len(self.cells):,} cells")
+
+    def merge(self, area: Area) -> None:
+        """The area is one cell for the eye. Raises TooLarge: every look at a cell goes over all areas of its sheet."""
+        self.merged.append(area)
+        limits().hold("merged_areas", len(self.merged), f"sheet {self.name!r} with {len(self.merged):,} merged areas")
 
     def cell(self, row: int, column: int) -> Cell:
         """The cell itself; an empty one when nothing stands there."""
@@ -135,6 +156,20 @@ def open_workbook(data: bytes, name: str) -> Workbook:
 
     Raises UnreadableFile for bytes of no known format and EncodingDoubt for text of no certain encoding.
     """
+    try:
+        limits().hold("file_bytes", len(data), f"a file of {len(data):,} bytes")
+        book = _open(data, name)
+        cells = sum(len(sheet.cells) for sheet in book.sheets)
+        limits().hold("workbook_cells", cells, f"a workbook of {cells:,} cells")
+    except TooLarge as fault:
+        raise UnreadableFile(
+            f"{name}: larger than a table file is", file=name, found=fault.found,
+            advice=f"Ask for the file again; if it is honest, raise `{fault.key}` in assets/limits.toml.",
+        ) from fault  # fmt: skip
+    return book
+
+
+def _open(data: bytes, name: str) -> Workbook:
     if data.startswith(b"PK\x03\x04"):
         book = _open_zip(data, name)
     elif data.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
@@ -201,6 +236,7 @@ _DAMAGE = (
 def _open_zip(data: bytes, name: str) -> Workbook:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
+        hold_archive(archive)
         names = set(archive.namelist())
         if "xl/workbook.xml" in names:
             return _open_xlsx(archive, name)
@@ -228,6 +264,8 @@ _STRICT = (
 
 def _xml(archive: zipfile.ZipFile, path: str) -> ElementTree.Element:
     data = archive.read(path)
+    if declares_entities(data):
+        raise ValueError(f"{path} declares a document type or entities, which a workbook must not")
     for strict, usual in _STRICT:
         data = data.replace(strict, usual)
     return ElementTree.fromstring(data)
@@ -303,7 +341,8 @@ def _fill_xlsx_sheet(
 ) -> None:
     for item in root.iter(f"{_MAIN}col"):
         if item.get("hidden") in ("1", "true"):
-            sheet.hidden_columns.update(range(int(item.get("min", "1")), int(item.get("max", "1")) + 1))
+            lowest, highest = int(item.get("min", "1")), int(item.get("max", "1"))
+            sheet.hidden_columns.update(range(lowest, min(highest, limits().sheet_columns) + 1))
     row_number = 0
     for row in root.iter(f"{_MAIN}row"):
         row_number = int(row.get("r", row_number + 1))
@@ -315,7 +354,7 @@ def _fill_xlsx_sheet(
             sheet.put(_xlsx_cell(item, row_number, column, strings, kinds, from_1904))
     for item in root.iter(f"{_MAIN}mergeCell"):
         first, _, last = item.get("ref", "").partition(":")
-        sheet.merged.append(Area(*_address(first), *_address(last or first)))
+        sheet.merge(Area(*_address(first), *_address(last or first)))
 
 
 def _xlsx_cell(
@@ -369,7 +408,7 @@ def _open_ods(archive: zipfile.ZipFile, name: str) -> Workbook:
         for item in table.iter(f"{_TABLE}table-column"):
             repeated = int(item.get(f"{_TABLE}number-columns-repeated", "1"))
             if item.get(f"{_TABLE}visibility", "visible") != "visible":
-                sheet.hidden_columns.update(range(column + 1, column + 1 + repeated))
+                sheet.hidden_columns.update(range(column + 1, min(column + repeated, limits().sheet_columns) + 1))
             column += repeated
         row_number = 0
         for row in table.iter(f"{_TABLE}table-row"):
@@ -394,7 +433,7 @@ def _ods_row(row: ElementTree.Element, row_number: int, sheet: Sheet) -> Iterato
         rows = int(item.get(f"{_TABLE}number-rows-spanned", "1"))
         columns = int(item.get(f"{_TABLE}number-columns-spanned", "1"))
         if rows > 1 or columns > 1:
-            sheet.merged.append(Area(row_number, column + 1, row_number + rows - 1, column + columns))
+            sheet.merge(Area(row_number, column + 1, row_number + rows - 1, column + columns))
         content, is_percent = _ods_content(item)
         if content is not None and item.tag == f"{_TABLE}table-cell":
             is_formula = item.get(f"{_TABLE}formula") is not None
@@ -553,6 +592,7 @@ class _TableParser(HTMLParser):
             sheet.merged.append(Area(self._row, self._column, self._row + rows - 1, self._column + columns - 1))
             for row in range(self._row, self._row + rows):
                 self._taken.update((row, column) for column in range(self._column, self._column + columns))
+            limits().hold("workbook_cells", len(self._taken), f"a page whose spans cover {len(self._taken):,} cells")
         self._column += columns - 1
         self._text = None
 

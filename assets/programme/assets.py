@@ -29,6 +29,13 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         owners=["team:mhwg-data"],
         tags={"layer": "landing", "source": SOURCE},
         description="Registers of projects, clinics, points of entry and ministries, as received, and published statements.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                "pulled",
+                asset=landing_key(SOURCE),
+                description="Every file of the inbox was taken in; one that is not is named, and the others go on.",
+            )
+        ],
     )
     def land_programme(
         context: dg.AssetExecutionContext,
@@ -51,6 +58,16 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         landing.note_pull(receipts, refresh.as_at)
         known_files = len(received.known) + len(shipped.known)
         context.log.info("programme: %s new files, %s known", len(receipts), known_files)
-        return dg.MaterializeResult(metadata={"new_files": len(receipts), "known_files": known_files})
+        metadata: dict[str, Any] = {"new_files": len(receipts), "known_files": known_files}
+        if received.faults:
+            metadata |= {"mhwg/fault": " | ".join(received.faults), "mhwg/fault_source": SOURCE}
+        return dg.MaterializeResult(
+            metadata=metadata,
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="pulled", passed=not received.faults, metadata={"faults": received.faults}
+                )
+            ],
+        )
 
     return [land_programme, load_step(SOURCE, loaded, scales, batches)]

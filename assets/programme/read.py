@@ -17,7 +17,8 @@ from typing import Any
 
 import polars as pl
 
-from assets.inbox import standing_files
+from assets.inbox import standing_files, whole_bytes
+from assets.limits import TooLarge
 from assets.loading import Batch, Batches, TableLoad
 from assets.programme.workbook import WorkbookFault, sheet_rows
 from methods.periods import UnknownPeriodError, parse_period
@@ -69,10 +70,11 @@ class Register:
 
 @dataclass
 class ProgrammePull:
-    """What one look into the inbox brought: receipts of new files, and names of files known already."""
+    """What one look into the inbox brought: receipts of new files, names of files known already, faults by file."""
 
     receipts: list[Receipt] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
 
 
 @cache
@@ -124,7 +126,11 @@ def pull_files(paths: Iterable[Path], pull_factory: PullFactory, landed: Collect
     for path in sorted(paths, key=lambda found: found.name):
         if not _is_register_file(path):
             continue
-        data = path.read_bytes()
+        try:
+            data = whole_bytes(path)
+        except TooLarge as fault:
+            pulled.faults.append(f"programme inbox: {fault}.")
+            continue
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 in known:
             pulled.known.append(path.name)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import fastexcel
 
-LARGEST_UNPACKED_BYTES = 64 * 1024 * 1024
-"""A register holds a few thousand short rows; more than this unpacked is no register."""
+from assets.limits import TooLarge, hold_archive
+
 HEADER_WITHIN_ROWS = 15
 CODE_SEPARATOR = " · "
 """Between the code and its name in the drop-down lists of a template: `NURSE · Nurses`."""
@@ -62,8 +62,8 @@ def _by_column(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
 def _refuse_oversized(data: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
+            hold_archive(archive, "register_unpacked_bytes")
     except zipfile.BadZipFile as fault:
         raise WorkbookFault("is no .xlsx workbook; save it again as .xlsx or CSV") from fault
-    if size > LARGEST_UNPACKED_BYTES:
-        raise WorkbookFault(f"unpacks to {size // 2**20} MB, more than any register holds; send the filled-in template")
+    except TooLarge as fault:
+        raise WorkbookFault(str(fault)) from fault

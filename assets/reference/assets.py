@@ -51,14 +51,13 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         asked = pull_services(reference_services, pull_factory)
         receipts = [*shipped, *arrived.receipts, *asked.receipts]
         landing.note_pull(receipts, refresh.as_at)
+        faults = [*arrived.faults, *asked.faults]
         metadata: dict[str, Any] = {"new_receipts": len(receipts)}
-        if asked.faults:
-            metadata |= {"mhwg/fault": " | ".join(asked.faults), "mhwg/fault_source": SOURCE}
+        if faults:
+            metadata |= {"mhwg/fault": " | ".join(faults), "mhwg/fault_source": SOURCE}
         return dg.MaterializeResult(
             metadata=metadata,
-            check_results=[
-                dg.AssetCheckResult(check_name="pulled", passed=not asked.faults, metadata={"faults": asked.faults})
-            ],
+            check_results=[dg.AssetCheckResult(check_name="pulled", passed=not faults, metadata={"faults": faults})],
         )
 
     return [land_reference, load_step(SOURCE, loaded, scales, batches)]

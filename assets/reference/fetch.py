@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from assets.inbox import whole_bytes
+from assets.limits import TooLarge
 from assets.reference.client import ServiceClient, ServiceFault
 from assets.reference.feeds import Answers, Ask, Feed, feeds, members, services
 from assets.reference.gho import Gho
@@ -117,7 +119,11 @@ def pull_inbox(folder: Path, pull_factory: PullFactory, landed: Collection[str])
     for path in sorted(folder.glob("*.csv")) if folder.is_dir() else []:
         if path.name.startswith((".", "~$")):
             continue
-        data = path.read_bytes()
+        try:
+            data = whole_bytes(path)
+        except TooLarge as fault:
+            pulled.faults.append(f"reference inbox: {fault}.")
+            continue
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 in known:
             continue

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import polars as pl
 import pyreadstat
 
+from assets.limits import declares_entities
 from assets.survey.faults import SurveyFault, UnreadableSurveyFile
 
 SUFFIXES = (".sav", ".zsav", ".por", ".dta", ".csv", ".parquet")
@@ -170,7 +171,7 @@ def _describe_ddi(path: Path) -> dict[str, Variable]:
     Entities are not expanded: `ElementTree` refuses those it does not know, and a codebook has no business declaring any.
     """
     text = path.read_bytes()
-    if b"<!DOCTYPE" in text[:4096] or b"<!ENTITY" in text:
+    if declares_entities(text):
         raise UnreadableSurveyFile(
             f"{path.name} declares a document type or entities, which a codebook must not", file=path.name
         )

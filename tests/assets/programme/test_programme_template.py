@@ -132,7 +132,7 @@ def test_a_broken_workbook_is_one_rejected_row(data: bytes, words: str) -> None:
 
 
 def test_a_zip_that_is_no_workbook_and_one_that_unpacks_too_large_are_rejected() -> None:
-    for content, words in ((b"x", "cannot be opened"), (b"\0" * (65 * 2**20), "more than any register")):
+    for content, words in ((b"x", "cannot be opened"), (b"\0" * (65 * 2**20), "`register_unpacked_bytes`")):
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("a.txt", content)
