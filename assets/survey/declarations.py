@@ -61,6 +61,11 @@ class RecodedVariable(Declaration):
     def _one_origin(self) -> "RecodedVariable":
         if (self.source is None) == (self.constant is None):
             raise ValueError(f"{self.target}: give either source or constant")
+        open_codes = [code for code, value in self.codes.items() if value == "?"]
+        if open_codes:
+            raise ValueError(
+                f"{self.source or self.target}: codes {', '.join(open_codes)} still say '?', as the draft left them"
+            )
         return self
 
 
