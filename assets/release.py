@@ -21,6 +21,7 @@ from warehouse.publishing.inputs import (
     area_links,
     earlier_releases,
     observations_at,
+    other_denominators,
     reference_editions,
     release_areas,
     release_receipts,
@@ -101,7 +102,8 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             used = protected.frame["receipt_ids"].explode().drop_nulls().unique()
             receipts = release_receipts(load.connection, used)
             errors = sampling_errors_at(load.connection, at, protected.frame)
-            release_context = ReleaseContext(at, code_version(), receipts, errors)
+            others = other_denominators(load.connection, at)
+            release_context = ReleaseContext(at, code_version(), receipts, errors, others)
             result = build_release(protected, catalogue, release_context, shelf.folder)
             load.report.released = result.is_new
             load.report.remembered = True

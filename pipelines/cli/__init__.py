@@ -287,6 +287,17 @@ def survey_inspect(
     raise typer.Exit(inspect_file(file, draft=draft, as_json=as_json))
 
 
+@indicator_app.command("alternates")
+def indicator_alternates(
+    code: Annotated[str, typer.Argument(help="Code of a rate over a population, for instance TB02.")],
+    as_json: Json = False,
+) -> None:
+    """A rate of the current release on other editions of its population: how far it moves."""
+    from pipelines.cli.indicator import run_alternates
+
+    raise typer.Exit(run_alternates(code, as_json=as_json))
+
+
 @practice_app.command("serve")
 def practice_serve(
     ready_file: Annotated[

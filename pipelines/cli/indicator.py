@@ -67,6 +67,30 @@ def run_show(code: str, *, sql: bool, as_json: bool) -> int:
     return Exit.DONE
 
 
+def run_alternates(code: str, *, as_json: bool) -> int:
+    """The latest totals of a rate on the other populations of the registry, as the current release has them."""
+    from warehouse.publishing.alternates import alternates_of
+    from warehouse.publishing.release import ShelfError
+
+    try:
+        rows = alternates_of(load_settings().state_folder / "release", code)
+    except ShelfError as fault:
+        raise Refused(str(fault), Exit.NOT_FOUND) from fault
+    if not rows:
+        raise Refused(f"{code}: the denominator registry knows no other population for it.", Exit.NOT_FOUND)
+    if as_json:
+        console().print_json(json.dumps(rows, ensure_ascii=False))
+        return Exit.DONE
+    for row in rows:
+        console().print(
+            f"{row['area_code']}  {row['period_code']}  {row['published_value']:.4g} as published, {row['value']:.4g} "
+            f"({row['difference_percent']:+.1f} %) on {row['edition']}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return Exit.DONE
+
+
 def _statement(entry: "Indicator") -> str:
     """The SQL as the last refresh ran it, ready to run in the restricted warehouse; before any refresh, as at now."""
     from warehouse.catalogue.indicator_catalogue import indicator_catalogue

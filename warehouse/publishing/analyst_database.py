@@ -15,6 +15,7 @@ import polars as pl
 
 from warehouse.catalogue.table_catalogue import tables as catalogue_tables
 from warehouse.publishing import cards
+from warehouse.publishing.alternates import alternate_frame
 from warehouse.publishing.content import OBSERVATION_SCHEMA, ReleaseContent
 from warehouse.publishing.history import OPEN_END
 
@@ -61,6 +62,7 @@ def write_analyst_database(
         "sampling_error": content.context.sampling_errors,
         "symbol": cards.symbol_frame(catalogue),
         "protection": content.audit,
+        "alternate": alternate_frame(content),
     }
     described = tomllib.loads((Path(__file__).parent / "analyst_tables.toml").read_text(encoding="utf-8"))
     target = str(path).replace("'", "''")

@@ -60,6 +60,12 @@ OBSERVATION_SCHEMA: dict[str, pl.DataType] = {
 }
 """Columns of `release.observation` and their Polars types."""
 
+DENOMINATOR_SCHEMA = {
+    **dict.fromkeys(("denominator_code", "area_code", "period_code", "sex_code"), pl.String()),
+    "denominator": pl.Float64(),
+}
+"""Columns of the other populations that a release compares with."""
+
 RELEASE_ID_FORMAT = "%Y%m%dT%H%M%SZ"
 """A release is named for its instant in UTC."""
 
@@ -109,6 +115,11 @@ class IndicatorCard:
     caveats_vi: tuple[str, ...] = ()
     source_codes: tuple[str, ...] = ()
     series_codes: tuple[str, ...] = ()
+    factor: float = 1.0
+    alternates: tuple[tuple[str, str], ...] = ()
+    """Code and edition of other populations that could serve as denominator."""
+    total_over: tuple[str, ...] = ()
+    """Dimensions over which the denominator stays whole."""
     is_experimental: bool = False
 
 
@@ -175,6 +186,8 @@ class ReleaseContext:
     receipts: tuple[Receipt, ...] = ()
     sampling_errors: pl.DataFrame = field(default_factory=no_sampling_errors)
     """The sampling-error table (`sampling_errors.SCHEMA`): what the survey estimates of the release rest on."""
+    denominators: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=DENOMINATOR_SCHEMA))
+    """Other populations by denominator_code, area, year (period_code) and sex; see `alternates`."""
     licence: str = "The publishers' terms apply to each source; the compilation is free to use with attribution."
     licence_vi: str = "Mỗi nguồn áp dụng điều khoản của đơn vị công bố; bản tổng hợp được sử dụng tự do, có ghi nguồn."
 

@@ -14,6 +14,7 @@ import polars as pl
 
 from warehouse.catalogue.table_catalogue import tables as catalogue_tables
 from warehouse.publishing import cards
+from warehouse.publishing.alternates import alternate_frame
 from warehouse.publishing.content import ReleaseContent
 
 _FIELD_TYPES = {
@@ -40,6 +41,7 @@ def release_frames(content: ReleaseContent) -> dict[str, pl.DataFrame]:
         "receipt": cards.receipt_frame(content),
         "sampling_error": content.context.sampling_errors,
         "symbol": cards.symbol_frame(content.catalogue),
+        "alternate": alternate_frame(content),
     }
 
 

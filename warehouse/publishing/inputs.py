@@ -10,8 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from warehouse.catalogue.indicator_catalogue import indicator_catalogue
 from warehouse.history import as_naive_utc
-from warehouse.publishing.content import OBSERVATION_SCHEMA, RELEASE_ID_FORMAT, Receipt
+from warehouse.publishing.content import DENOMINATOR_SCHEMA, OBSERVATION_SCHEMA, RELEASE_ID_FORMAT, Receipt
 from warehouse.store import fetch_frame
 
 _OBSERVATION_COLUMNS = ", ".join(name for name in OBSERVATION_SCHEMA if name != "conf_status")
@@ -57,6 +58,27 @@ def reference_editions(connection: Any, at: datetime) -> list[tuple[str, str, st
         {"at": as_naive_utc(at)},
     )
     return [(series, edition, producer) for series, edition, producer in found.iter_rows()]
+
+
+def other_denominators(connection: Any, at: datetime) -> pl.DataFrame:
+    """Populations that stand as alternates in the denominator registry, as the store had them at the instant."""
+    registry = indicator_catalogue().denominators
+    named = sorted({name for entry in registry.values() for name in entry.alternates})
+    frames = [pl.DataFrame(schema=DENOMINATOR_SCHEMA)]
+    for name in named:
+        series = registry[name].filter.get("series_code", ())
+        frames.append(
+            fetch_frame(
+                connection,
+                """select $name as denominator_code, area_code, year::varchar as period_code, sex_code, value as denominator
+                from core.reference_value_as_of($at)
+                where is_current_edition and list_contains($series, series_code) and age_code = '_T' and origin_code = '_T'
+                  and destination_code = '_T' and category_code = '_T'
+                order by all""",
+                {"name": name, "series": list(series), "at": as_naive_utc(at)},
+            )
+        )
+    return pl.concat(frames)
 
 
 def area_links(connection: Any, at: datetime) -> pl.DataFrame:

@@ -28,6 +28,7 @@ from warehouse.publishing.inputs import (
     earlier_releases,
     instant_of,
     observations_at,
+    other_denominators,
     release_areas,
     release_receipts,
 )
@@ -126,7 +127,11 @@ def _write(
     )
     used = protected.frame["receipt_ids"].explode().drop_nulls().unique()
     context = ReleaseContext(
-        at, code_version(), release_receipts(connection, used), sampling_errors_at(connection, at, protected.frame)
+        at,
+        code_version(),
+        release_receipts(connection, used),
+        sampling_errors_at(connection, at, protected.frame),
+        other_denominators(connection, at),
     )
     content, fingerprint = freeze_release(protected, catalogue, context, last)
     write_release_files(content, fingerprint, folder, last)

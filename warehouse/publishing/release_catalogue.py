@@ -93,6 +93,9 @@ def card_of(indicator: Indicator, catalogue: IndicatorCatalogue) -> IndicatorCar
         source_codes=indicator.sources,
         series_codes=_series(indicator, catalogue),
         is_experimental=indicator.experimental,
+        factor=indicator.factor,
+        alternates=_alternates(indicator, catalogue),
+        total_over=indicator.denominator.total_over if indicator.denominator else (),
     )
 
 
@@ -103,6 +106,14 @@ def _series(indicator: Indicator, catalogue: IndicatorCatalogue) -> tuple[str, .
     if denominator is not None:
         found += denominator.filter.get("series_code", ())
     return tuple(dict.fromkeys(f"reference:{code}" for code in found))
+
+
+def _alternates(indicator: Indicator, catalogue: IndicatorCatalogue) -> tuple[tuple[str, str], ...]:
+    """Code and edition of the registry entries that could serve instead of the named denominator."""
+    use = indicator.denominator
+    if use is None or use.named is None:
+        return ()
+    return tuple((name, catalogue.denominators[name].edition) for name in catalogue.denominators[use.named].alternates)
 
 
 @cache

@@ -17,8 +17,9 @@ from markupsafe import Markup
 
 from warehouse.catalogue.regional_catalogue import Chart, RegionalTable
 from warehouse.publishing import wording
+from warehouse.publishing.alternates import alternate_frame, latest_totals
 from warehouse.publishing.content import KEY_COLUMNS, IndicatorCard, ReleaseContent
-from warehouse.publishing.display import period_order, period_text, period_time
+from warehouse.publishing.display import period_order, period_text, period_time, value_text
 from warehouse.publishing.names import Names
 from warehouse.publishing.pages.charts import Point, Series, bar_chart, interval_chart, line_chart, tile_grid
 from warehouse.publishing.tables import COVERED_BY_MARK, Letters, cell_marks, display_text
@@ -165,6 +166,7 @@ class _Site:
             {"symbol": s.symbol, "meaning": s.meaning.in_language(language)} for s in content.catalogue.regional.symbols
         ]
         self._meaning = {s.symbol: s.meaning.in_language(language) for s in content.catalogue.regional.symbols}
+        self._alternate_rows = alternate_frame(content)
         self._rows: dict[str, list[dict[str, Any]]] = {}
         for row in content.observations.iter_rows(named=True):
             self._rows.setdefault(row["indicator_code"], []).append(row)
@@ -460,7 +462,23 @@ class _Site:
                 if card.code in table.indicators
             ],
             "sources": [wording.source_line(self.content, code, lang) for code in used],
+            "alternates": self._alternates(card),
         }
+
+    def _alternates(self, card: IndicatorCard) -> list[dict[str, str]]:
+        """The latest totals on other populations, as finished texts."""
+        if not card.alternates:
+            return []
+        return [
+            {
+                "area": self.names.area(row["area_code"]),
+                "period": row["period_code"],
+                "edition": row["edition"],
+                "value": value_text(row["value"], card.decimals, self.language),
+                "difference": value_text(row["difference_percent"], 1, self.language),
+            }
+            for row in latest_totals(self._alternate_rows, card.code).iter_rows(named=True)
+        ]
 
     def _figure_row(self, row: Mapping[str, Any], card: IndicatorCard, letters: Letters) -> dict[str, Any]:
         notes = [
