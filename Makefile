@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: refresh test check dev bench bench-full lock clean-state install docs
+.PHONY: refresh test check dev bench bench-full lock clean-state install docs sbom
 .DEFAULT_GOAL := refresh
 
 # uv installs the hashed lock in seconds; it is itself pinned by hash and lives in the same environment.
@@ -39,12 +39,21 @@ check: $(VENV)/.installed
 docs: $(VENV)/.installed
 	@$(BIN)/python -m warehouse.indicator_reference
 	@$(BIN)/python -m warehouse.catalogue_reference
+	@$(BIN)/python -m warehouse.catalogue.processing
+
 # What it costs, against a floor measured in the same run: minutes, and the long one (50 million values: an hour).
 bench: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks
 
 bench-full: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks --sizes 100000 1000000 10000000 50000000 --repetitions 3
+
+# Every installed package with version and hash, in CycloneDX.
+sbom: $(VENV)/.installed
+	@$(BIN)/uv lock --quiet
+	@$(BIN)/uv export --quiet --frozen --no-dev --all-extras --format cyclonedx1.5 -o var/sbom.json
+	@rm -f uv.lock
+	@echo "var/sbom.json"
 
 # Resolve anew and export with hashes and without any index host.
 lock: $(VENV)/.installed

@@ -20,6 +20,8 @@ SEEN = "mhwg/seen"
 """On a release build of the weekly refresh: the tick it belongs to, and the sources that had ended well by then."""
 LAUNCHED_BY = "mhwg/launched_by"
 PROCESS = "mhwg/process"
+USER = "mhwg/user"
+"""Account that started the run from the command line."""
 
 
 @dataclass(frozen=True)

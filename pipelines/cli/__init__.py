@@ -8,7 +8,8 @@ import atexit
 import os
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -132,6 +133,14 @@ def template(
     from pipelines.cli.template import run
 
     raise typer.Exit(run(code, language, kind, output, as_json=as_json))
+
+
+@app.command()
+def processing(as_json: Json = False) -> None:
+    """The record of processing: what personal data are held, why, how long, and who receives them."""
+    from pipelines.cli.processing import run
+
+    raise typer.Exit(run(as_json=as_json))
 
 
 @app.command()
@@ -333,7 +342,9 @@ def practice_reset(
 def main() -> None:
     """Run `mhwg`; faults that a person can act on end with their exit code and no traceback, bugs keep theirs."""
     os.umask(0o077)  # whatever a command writes, parent folders included, is the owner's alone
+    begun_at = datetime.now(UTC)
     code = call(lambda: app(standalone_mode=False))
+    _note(code, begun_at)
     sys.stdout.flush()
     sys.stderr.flush()
     if "duckdb" in sys.modules:
@@ -342,6 +353,18 @@ def main() -> None:
         atexit._run_exitfuncs()
         os._exit(code)
     sys.exit(code)
+
+
+def _note(code: int, begun_at: datetime) -> None:
+    """The audit log has the command. It must not turn an answer into a fault: a full disk or broken settings are told elsewhere."""
+    from pipelines import audit
+
+    if not audit.is_noted(sys.argv[1:]):
+        return  # `mhwg --help` must not pay for reading the settings
+    from pipelines.settings import load_settings
+
+    with suppress(Refused, OSError):
+        audit.note(load_settings().state_folder, sys.argv[1:], int(code), begun_at)
 
 
 def call(command: Callable[[], Any]) -> int:

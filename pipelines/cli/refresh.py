@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from assets.progress import PULL_LOG
+from pipelines.audit import user
 from pipelines.cli.console import console, error_console
 from pipelines.failures import Exit, Refused
-from pipelines.run_tags import LAUNCHED_BY, Purpose
+from pipelines.run_tags import LAUNCHED_BY, USER, Purpose
 from pipelines.settings import Settings, load_settings, use_dagster_home
 from warehouse.locks import held
 
@@ -116,7 +117,7 @@ def execute(settings: Settings, job_name: str = "refresh", purpose: Purpose | No
             instance=instance,
             raise_on_error=False,
             run_config={"loggers": {"progress": {}}},
-            tags={LAUNCHED_BY: "cli", **process_tag(os.getpid()), **purpose.tags},
+            tags={LAUNCHED_BY: "cli", USER: user(), **process_tag(os.getpid()), **purpose.tags},
         )
         not_told = tell(settings, instance, result.run_id)
     if not_told:
