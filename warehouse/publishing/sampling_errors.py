@@ -58,7 +58,8 @@ def sampling_errors_at(connection: Any, at: datetime, observations: pl.DataFrame
 def sampling_errors(estimates: pl.DataFrame, observations: pl.DataFrame) -> pl.DataFrame:
     """One line per estimate with a standard error that may be seen. *Rows*: wave x measure x breakdowns.
 
-    An estimate withheld by the reliability policy stays out, and so does one whose figure the release hides or leaves empty. Where a
+    An estimate withheld by the reliability policy stays out, and so does one whose figure the release hides or leaves empty; of a
+    pool only what the release shows as a regional figure is in, for coverage is judged there. Where a
     level of a breakdown was withheld for its few respondents, the others would give its n away by subtraction: of such a breakdown
     only those are shown that the release shows with the same n, because those were audited for it.
 
@@ -85,7 +86,7 @@ def sampling_errors(estimates: pl.DataFrame, observations: pl.DataFrame) -> pl.D
         .filter(
             pl.col("se").is_not_null(),
             ~pl.col("reliability_code").is_in(WITHHELD),
-            pl.col("is_free").fill_null(True),
+            pl.col("is_free").fill_null(pl.col("part_area_codes").is_null()),
             ~pl.col("__is_thin") | is_audited,
         )
         .with_columns(

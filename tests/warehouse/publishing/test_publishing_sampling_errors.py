@@ -26,7 +26,7 @@ def estimate(measure: str, n: int, **more: Any) -> dict[str, Any]:
         "period_code": "2011", **TOTALS, "value": 0.451, "se": 0.009, "cv": 0.009 / 0.451, "deff": 3.636,
         "deff_reference_code": "srs_wr", "n_weighted": 11545.0, "n_unweighted": n, "lower": 0.433, "upper": 0.469,
         "interval_code": "logit95", "df": 600, "reliability_code": "shown" if n >= 50 else "bracketed" if n >= 25 else "suppressed",
-        "is_practice": False, **more,
+        "is_practice": False, "part_area_codes": None, **more,
     }  # fmt: skip
 
 
@@ -42,7 +42,8 @@ def figure(measure: str, n: int | None, conf: str = "F", **more: Any) -> dict[st
 def table(estimates: list[dict[str, Any]], figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
     schema = {"value": pl.Float64, "n": pl.Int64}
     shown = pl.DataFrame(figures or [figure("none", 1)], schema_overrides=schema)
-    return sampling_errors(pl.DataFrame(estimates), shown).to_dicts()
+    listed = pl.DataFrame(estimates, schema_overrides={"part_area_codes": pl.List(pl.String)})
+    return sampling_errors(listed, shown).to_dicts()
 
 
 def test_the_table_has_the_printed_form() -> None:
@@ -72,6 +73,19 @@ def test_what_the_release_hides_is_not_shown_here() -> None:
     assert [row["sex_code"] for row in shown] == ["M", "_T"]
     withheld_for_coverage = table([estimate("A", 500)], [figure("A", None) | {"value": None}])
     assert withheld_for_coverage == []
+
+
+def test_of_a_pool_only_the_regional_figures_of_the_release_are_shown() -> None:
+    """A regional row that is withheld for coverage loses its breakdowns altogether: nothing in the release says they are hidden."""
+    pool = {"area_code": "ASEAN", "part_area_codes": ["KHM", "VNM"]}
+    rows = [estimate(code, 900, **pool, **sex) for code in ("A", "B") for sex in ({}, {"sex_code": "F"})]
+    region = {"area_code": "ASEAN"}
+    shown = [
+        figure("A", 900, **region),
+        figure("A", 900, **region, sex_code="F"),
+        figure("B", None, **region, value=None),
+    ]
+    assert [(row["measure_code"], row["sex_code"]) for row in table(rows, shown)] == [("A", "F"), ("A", "_T")]
 
 
 def test_no_n_below_the_threshold_follows_by_subtraction() -> None:
