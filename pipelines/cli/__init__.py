@@ -154,6 +154,18 @@ def dev(
     raise typer.Exit(run(host, port))
 
 
+@app.command()
+def service(
+    part: Annotated[str, typer.Argument(help="webserver, daemon, or healthy: does the daemon work?")],
+    host: Annotated[str, typer.Option(help="Address that the webserver listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port that the webserver listens on.")] = 3000,
+) -> None:
+    """One long-running part of the installation, in the foreground: what the systemd units and the containers start."""
+    from pipelines.cli.service import run
+
+    raise typer.Exit(run(part, host, port))
+
+
 @sources_app.command("check")
 def sources_check(
     code: Annotated[str | None, typer.Argument(help="Code of one server of the settings; none asks all.")] = None,
