@@ -18,7 +18,8 @@ from pathlib import Path
 from pipelines.failures import SettingsError
 from pipelines.settings import Settings, environment
 
-START_SECONDS = 60.0
+START_SECONDS = 300.0
+"""A child that ends is noticed at once; this is for one that hangs. It was 60: with ten programs on two cores it took longer."""
 
 
 @dataclass(frozen=True)

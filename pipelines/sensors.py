@@ -20,11 +20,15 @@ from assets.programme.read import landed_sha256 as programme_sha256
 from assets.survey.inbox import complete_files as survey_files
 from assets.survey.inbox import landed_sha256 as survey_sha256
 from pipelines.jobs import FILE_SOURCES
+from pipelines.run_tags import ARRIVAL, LAUNCHED_BY, SOURCE
 from pipelines.settings import Settings
 from warehouse.landing import Landing, Receipt
 
 LOOK_SECONDS = 30
 """Between two looks; a file is taken on the second look that finds it unchanged, so within about a minute."""
+
+ATTEMPTS = 3
+"""Runs for one arrival; after that it waits for the weekly refresh."""
 
 _READ: dict[str, tuple[Callable[[Path], list[Path]], Callable[[list[Receipt]], set[str]]]] = {
     "labour": (labour_files, labour_sha256),
@@ -59,6 +63,27 @@ def inbox_sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
     return [_inbox_sensor(inbox) for inbox in watched_inboxes(settings)]
 
 
+def _request(source_code: str, arrival: str, attempt: int) -> dg.RunRequest:
+    return dg.RunRequest(
+        run_key=f"{source_code}-{arrival}" + (f"-{attempt}" if attempt > 1 else ""),
+        tags={LAUNCHED_BY: "inbox", SOURCE: source_code, ARRIVAL: arrival},
+    )
+
+
+def _failed_arrival(instance: dg.DagsterInstance, sensor_name: str) -> tuple[str, int] | None:
+    """The arrival whose last run failed, and the number of the attempt that is due; None when there is none or no more is.
+
+    A run fails where the fault is not the file's: a store that stays locked, a key that is not set. A file that cannot be read fails
+    no run; it is reported.
+    """
+    runs = instance.get_runs(filters=dg.RunsFilter(tags={"dagster/sensor_name": sensor_name}), limit=ATTEMPTS)
+    if not runs or runs[0].status != dg.DagsterRunStatus.FAILURE or ARRIVAL not in runs[0].tags:
+        return None
+    arrival = runs[0].tags[ARRIVAL]
+    made = sum(run.tags.get(ARRIVAL) == arrival for run in runs)
+    return (arrival, made + 1) if made < ATTEMPTS else None
+
+
 def _inbox_sensor(inbox: WatchedInbox) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{inbox.source_code}_inbox",
@@ -74,6 +99,9 @@ def _inbox_sensor(inbox: WatchedInbox) -> dg.SensorDefinition:
         earlier = json.loads(context.cursor) if context.cursor else {}
         found = look(inbox.folder, inbox.files(), earlier, inbox.landed())
         cursor = json.dumps(found.files, sort_keys=True)
+        failed = None if found.arrived else _failed_arrival(context.instance, f"{inbox.source_code}_inbox")
+        if failed is not None:
+            return dg.SensorResult(run_requests=[_request(inbox.source_code, *failed)], cursor=cursor)
         if not found.arrived:
             waiting = sum(not stands for *_, stands in found.files.values())
             return dg.SensorResult(
@@ -82,11 +110,8 @@ def _inbox_sensor(inbox: WatchedInbox) -> dg.SensorDefinition:
             )
         # With its time, so that a file that was taken away and put back after a failed run is tried again.
         key = json.dumps([found.files[name][1:3] for name in sorted(found.arrived)])
-        request = dg.RunRequest(
-            run_key=f"{inbox.source_code}-{hashlib.sha256(key.encode()).hexdigest()[:16]}",
-            tags={"mhwg/launched_by": "inbox", "mhwg/source": inbox.source_code},
-        )
         context.log.info("%s inbox: %s new files", inbox.source_code, len(found.arrived))
+        request = _request(inbox.source_code, hashlib.sha256(key.encode()).hexdigest()[:16], 1)
         return dg.SensorResult(run_requests=[request], cursor=cursor)
 
     return watch

@@ -166,6 +166,40 @@ def test_a_file_put_back_after_a_failed_run_is_tried_again(office: Callable[[str
     assert again.run_key != first.run_key
 
 
+def test_a_run_that_fails_is_asked_for_again_twice(
+    office: Callable[[str], Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is not set: the fault is not the file's, and the file must not wait for Monday."""
+    watched = office("labour")
+    watched.write("thang 12.xlsx", bulletin("year-2023"))
+    watched.tick()
+    (request,) = watched.tick()
+    monkeypatch.delenv("MHWG_PSEUDONYM_KEY")
+    job = watched.definitions.resolve_job_def(watched.sensor.job_name)
+    keys = [request.run_key]
+    for _ in range(2):
+        fail(watched, job, request)
+        (request,) = watched.tick()
+        keys.append(request.run_key)
+    assert keys == [keys[0], f"{keys[0]}-2", f"{keys[0]}-3"]
+    fail(watched, job, request)
+    assert watched.tick() == [], "then it waits for the weekly refresh"
+    watched.write("thang 11.xlsx", bulletin("year-2022"))
+    watched.tick()
+    assert len(watched.tick()) == 1, "another file is asked for all the same"
+
+
+def fail(watched: Watched, job: dg.JobDefinition, request: dg.RunRequest) -> None:
+    """The run that was asked for has failed at its start."""
+    done = job.execute_in_process(
+        instance=watched.instance,
+        tags=dict(request.tags),
+        asset_selection=[dg.AssetKey(["landing", "labour"])],
+        raise_on_error=False,
+    )
+    assert not done.success
+
+
 def test_the_cursor_names_files_and_hashes_only(office: Callable[[str], Watched]) -> None:
     watched = office("labour")
     watched.write("a.csv", "Họ và tên\nTrần Văn Mẫu".encode())
