@@ -13,7 +13,10 @@ from warehouse.catalogue.indicator_catalogue import indicator_catalogue
 from warehouse.catalogue.table_catalogue import tables
 from warehouse.clock import Refresh
 from warehouse.indicator_engine import Finding, compute_with_findings
+from warehouse.load import LoadTransaction
 from warehouse.quality import Scales
+from warehouse.refresh_log import delays_of, log_refresh, mark_corrected
+from warehouse.reporting_delay import reporting_delays
 from warehouse.store import Warehouse
 
 TABLE = "indicator.observation"
@@ -42,12 +45,25 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         scales: dg.ResourceParam[Scales],
     ) -> Iterator[Any]:
         findings: list[Finding] = []
+        found: dict[str, pl.DataFrame] = {}
 
         def make(connection: Any) -> pl.DataFrame:
             entries = list(indicator_catalogue().indicators.values())
-            computed = compute_with_findings(connection, entries, refresh.as_at, progress=tell_indicator)
+            found["delay"] = reporting_delays(connection, refresh.recorded_at)
+            computed = compute_with_findings(
+                connection,
+                entries,
+                refresh.as_at,
+                progress=tell_indicator,
+                delays=delays_of(found["delay"]),
+            )
             findings.extend(computed.findings)
-            return computed.observations
+            return mark_corrected(
+                connection, computed.observations, refresh.as_at, delays_of(found["delay"]), indicator_catalogue()
+            )
+
+        def tell_changes(load: LoadTransaction, observations: pl.DataFrame) -> None:
+            log_refresh(load, observations, refresh.as_at, found["delay"], indicator_catalogue())
 
         report = derive_table(
             warehouse,
@@ -58,6 +74,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             make,
             inputs=core,
             also=[refresh.as_at.date().isoformat()],
+            before_load=tell_changes,
         )
         for finding in findings[:SHOWN_FINDINGS]:
             context.log.info("%s: %s: %s", finding.kind, finding.cell, finding.explanation)

@@ -163,12 +163,14 @@ def derive_table(
     *,
     inputs: Sequence[str],
     also: Sequence[str] = (),
+    before_load: Callable[[LoadTransaction, pl.DataFrame], None] | None = None,
 ) -> SourceReport:
     """The table with history says what `make(connection)` computes from the store now, weighed and committed, or is as it
     was and `fault` says why. A result equal to the last writes nothing.
 
     `inputs`: the tables it is made from; `also`: what else it depends on, such as the day. When none of them and no line of
-    code changed since the last result, nothing is computed.
+    code changed since the last result, nothing is computed. `before_load` is handed the result while the table still says
+    what it said, within the same transaction.
     """
     report = SourceReport(source_code)
     digest = inputs_digest(warehouse, inputs, *also)
@@ -179,6 +181,8 @@ def derive_table(
         with transaction(warehouse, source_code, recorded_at) as load:
             frame = make(load.connection)
             report.pulled_records = frame.height
+            if before_load is not None:
+                before_load(load, frame)
             if load.load_frame(table, frame, mode="snapshot").is_change:
                 load.weigh(table, scales)
             load.mark(source_code, PART, digest)

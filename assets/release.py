@@ -19,6 +19,7 @@ from warehouse.load import transaction
 from warehouse.publishing.content import ReleaseContext, Source
 from warehouse.publishing.inputs import (
     area_links,
+    causes_between,
     earlier_releases,
     observations_at,
     other_denominators,
@@ -104,7 +105,9 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             errors = sampling_errors_at(load.connection, at, protected.frame)
             others = other_denominators(load.connection, at)
             release_context = ReleaseContext(at, code_version(), receipts, errors, others)
-            result = build_release(protected, catalogue, release_context, shelf.folder)
+            last = current_release(shelf.folder)
+            causes = causes_between(load.connection, last.name if last else None, at)
+            result = build_release(protected, catalogue, release_context, shelf.folder, causes)
             load.report.released = result.is_new
             load.report.remembered = True
             load.mark("release", PART, f"{digest} {result.release_id}")

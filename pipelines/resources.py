@@ -19,6 +19,7 @@ from methods.pseudonym import Pseudonymiser
 from pipelines.practice_ground import Ground, practice_ground
 from pipelines.run_tags import Purpose, purpose_of
 from pipelines.settings import FileSource, Settings, load_settings
+from warehouse.catalogue.correction_ledger import load_corrections
 from warehouse.clock import FixedClock, Refresh, WallClock, next_recorded_at
 from warehouse.landing import Landing
 from warehouse.locks import held
@@ -33,7 +34,11 @@ RUN_PATIENCE_SECONDS = 3600.0
 
 def warehouse_of(settings: Settings, *, patience_seconds: float = 0.0) -> Warehouse:
     """The restricted warehouse of an installation; `patience_seconds` is how long to wait for another process."""
-    return Warehouse(settings.state_folder / "warehouse.duckdb", patience_seconds=patience_seconds)
+    return Warehouse(
+        settings.state_folder / "warehouse.duckdb",
+        patience_seconds=patience_seconds,
+        corrections=load_corrections(settings.corrections_folders),
+    )
 
 
 def shelf_of(settings: Settings) -> ReleaseShelf:

@@ -131,6 +131,8 @@ class Settings(BaseModel):
     programme: FileSource = FileSource(inbox="inbox/programme")
     reference: ReferenceSource = ReferenceSource()
     dhis2: tuple[dict[str, Any], ...] = ()
+    corrections: str | None = None
+    """Folder of this installation's corrections ledger, relative to the settings file."""
     file: Path = Field(default=PRACTICE_SETTINGS, exclude=True)
 
     @field_validator("dhis2")
@@ -152,6 +154,11 @@ class Settings(BaseModel):
         override = os.environ.get("MHWG_STATE")
         base = PROJECT if self.file == PRACTICE_SETTINGS else self.file.parent
         return (Path(override) if override else base / self.state).resolve()
+
+    @property
+    def corrections_folders(self) -> tuple[Path, ...]:
+        """Folders of corrections besides the shipped one."""
+        return ((self.file.parent / self.corrections).resolve(),) if self.corrections else ()
 
     @property
     def dagster_home(self) -> Path:

@@ -7,7 +7,7 @@ loading the result (`warehouse.load`), protection. Specification: docs/methods/i
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,7 @@ _CELL_SCHEMA: Mapping[str, Any] = {
 GROUP = "ASEAN"
 """The area of regional rows."""
 PARTIAL_FOOTNOTE = "period_open"
+DELAY_FOOTNOTE = "reports_still_arriving"
 COVERAGE_FOOTNOTE = "coverage_low"
 IMPLAUSIBLE_FOOTNOTE = "outside_plausible_range"
 NO_DENOMINATOR_FOOTNOTE = "denominator_missing"
@@ -155,10 +156,12 @@ def compute_with_findings(
     *,
     catalogue: IndicatorCatalogue | None = None,
     progress: Callable[[str, int], None] | None = None,
+    delays: Mapping[str, int] | None = None,
 ) -> Computation:
     """Observations with impossible cells withheld (NULL, status O, footnote) and reported among the findings.
 
-    `progress` is told each indicator's code and number of rows as it is done.
+    `progress` is told each indicator's code and number of rows as it is done. `delays`: how many days after a period's end
+    figures of a source still move; until then a cell is provisional.
     """
     known = catalogue or indicator_catalogue()
     membership = fetch_frame(
@@ -176,7 +179,7 @@ def compute_with_findings(
         sound, impossible = _without_impossible(cells, indicator)
         region = _regional(connection, sound, indicator, membership, weights)
         measured = _with_intervals(_joined(sound.filter(pl.col("area_code") != GROUP), region), indicator)
-        observed = _observations(indicator, measured, known, as_at.astimezone(UTC).date(), accessions)
+        observed = _observations(indicator, measured, known, as_at.astimezone(UTC).date(), accessions, delays or {})
         frames.append(observed)
         findings += [*impossible, *_implausible_findings(indicator, measured)]
         if progress is not None:
@@ -424,6 +427,7 @@ def _observations(
     catalogue: IndicatorCatalogue,
     today: date,
     accessions: Sequence[date],
+    delays: Mapping[str, int],
 ) -> pl.DataFrame:
     cells = cells.with_columns(_outside(indicator).alias("is_outside"))
     standing = list(indicator.footnotes)
@@ -437,6 +441,11 @@ def _observations(
         if is_open:
             found.append("P")
             note.add(PARTIAL_FOOTNOTE)
+        else:
+            delay = max((delays.get(source, 0) for source in row["source_codes"] or ()), default=0)
+            if delay and row["period_end_on"] + timedelta(days=delay) >= today:
+                found.append("P")
+                note.add(DELAY_FOOTNOTE)
         if row["is_regional"]:
             found.append("E")
             if not row["is_covered"]:

@@ -331,12 +331,10 @@ def _with_instant(sql: str, as_at: datetime) -> str:
     return re.sub(r"\$as_at\b", _as_at_literal(as_at), sql)
 
 
-def compile_sql(indicator: Indicator, as_at: datetime, catalogue: IndicatorCatalogue) -> str:
-    """The statement that yields one row per country or province cell of the indicator, as at the instant of the refresh.
-
-    *Columns*: cell keys, dimensions, numerator, denominator, value, published bounds, quantities of a median, n,
-    provenance lists. Period codes, intervals, statuses and regional rows are added by the engine.
-    """
+def _parts(
+    indicator: Indicator, as_at: datetime, catalogue: IndicatorCatalogue
+) -> tuple[_Side, _Side | None, list[str]]:
+    """The two sides and the named steps from events to cells."""
     numerator = _Side("numerator", indicator.numerator, indicator.breakdowns, indicator.kept, catalogue)
     if indicator.detailed_period_types is not None:
         numerator.total_only_periods = tuple(
@@ -350,6 +348,32 @@ def compile_sql(indicator: Indicator, as_at: datetime, catalogue: IndicatorCatal
     for side in (numerator, denominator):
         if side is not None:
             parts += [_event_cte(side), _row_cte(side, indicator.period_types, as_at), _cell_cte(side)]
+    return numerator, denominator, parts
+
+
+def compile_parts_sql(indicator: Indicator, as_at: datetime, catalogue: IndicatorCatalogue) -> str:
+    """The statement that yields what each cell is made of: side, area, period, dimensions, source_code, receipt_id, events,
+    quantity. One row per side and receipt; a dimension that a side does not have is NULL there."""
+    numerator, denominator, parts = _parts(indicator, as_at, catalogue)
+    selects = []
+    for side in (numerator, denominator):
+        if side is not None:
+            dimensions = "".join(f"{d}, " for d in DIMENSIONS if d in side.broken or d in side.kept)
+            selects.append(
+                f"select '{side.name}' as side, area_code, period_type_code, period_start_on, {dimensions}source_code,"
+                f" receipt_id, count(*) as events, sum(quantity)::double as quantity from {side.name}_row group by all"
+            )
+    statement = "with\n" + ",\n".join(parts) + "\n" + "\nunion all by name\n".join(selects) + "\norder by all"
+    return _with_instant(statement, as_at)
+
+
+def compile_sql(indicator: Indicator, as_at: datetime, catalogue: IndicatorCatalogue) -> str:
+    """The statement that yields one row per country or province cell of the indicator, as at the instant of the refresh.
+
+    *Columns*: cell keys, dimensions, numerator, denominator, value, published bounds, quantities of a median, n,
+    provenance lists. Period codes, intervals, statuses and regional rows are added by the engine.
+    """
+    numerator, denominator, parts = _parts(indicator, as_at, catalogue)
     statement = (
         _header(indicator) + "\nwith\n" + ",\n".join(parts) + "\n" + _final_select(indicator, numerator, denominator)
     )

@@ -17,6 +17,7 @@ import duckdb
 import polars as pl
 
 from warehouse import history
+from warehouse.catalogue.correction_ledger import Correction
 from warehouse.catalogue.table_catalogue import Table
 from warehouse.clock import next_recorded_at
 from warehouse.history import LoadCounts, LoadMode
@@ -94,6 +95,7 @@ class LoadTransaction:
         self.entries = entries
         self.source_code = source_code
         self.recorded_at = recorded_at
+        self.corrections: tuple[Correction, ...] = ()
         self.report = LoadReport(source_code, recorded_at)
         self._withdrawn: set[str] = set()
 
@@ -288,6 +290,10 @@ class LoadTransaction:
         self.connection.execute(f"delete from {table.name}")
         self._insert(table, frame)
 
+    def append_rows(self, table_name: str, frame: pl.DataFrame) -> None:
+        """The rows of `frame` are added to a table that is only ever added to, such as a log."""
+        self._insert(self.entries[table_name], frame)
+
     def _note(self, table_name: str, counts: LoadCounts) -> None:
         self.report.history[table_name] = self.report.history.get(table_name, LoadCounts()) + counts
 
@@ -346,6 +352,10 @@ class LoadTransaction:
         model = (MODELS / table.schema_name / f"{table.table_name}.sql").read_text(encoding="utf-8").strip().rstrip(";")
         where = " and ".join(f"{name} = ${name}" for name in scope or {}) or "true"
         batch = f"select * from (\n{model}\n) where {where}"
+        if self.corrections:
+            from warehouse.corrections import overlaid
+
+            batch = overlaid(table, batch, self.corrections, self.recorded_at.date())
         if mode == "delta" and table.name in self._withdrawn:
             # cardinality: a withdrawn key that a sound row of the same batch has stays with that row
             batch += f"""\nunion all by name select *, true as is_deleted from temp.withdrawn_{table.table_name}
@@ -407,6 +417,7 @@ def transaction(warehouse: Warehouse, source_code: str, recorded_at: datetime) -
         load = LoadTransaction(
             connection, warehouse.entries, source_code, _system_time(connection, warehouse, recorded_at)
         )
+        load.corrections = warehouse.corrections
         try:
             yield load
             if load.report.is_change:

@@ -7,7 +7,7 @@ Belongs here: connections, schema bootstrap, reading what the store says of itse
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +18,7 @@ import duckdb
 import polars as pl
 
 from warehouse import schema
+from warehouse.catalogue.correction_ledger import Correction
 from warehouse.catalogue.table_catalogue import Table, tables
 
 CONFIGURATION = {
@@ -50,9 +51,16 @@ class Warehouse:
     """The restricted warehouse `warehouse.duckdb`. Holds no connection; each `connect` opens and closes the file."""
 
     def __init__(
-        self, path: Path, entries: Mapping[str, Table] | None = None, *, patience_seconds: float = 0.0
+        self,
+        path: Path,
+        entries: Mapping[str, Table] | None = None,
+        *,
+        patience_seconds: float = 0.0,
+        corrections: Sequence[Correction] = (),
     ) -> None:
         self.path = path
+        self.corrections = tuple(corrections)
+        """Entries of the corrections ledger that loads apply."""
         self.entries = dict(entries if entries is not None else tables())
         self.patience_seconds = patience_seconds
         """How long `connect` waits for another process that has the file: the sources' runs take turns as writers."""

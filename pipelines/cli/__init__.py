@@ -143,6 +143,44 @@ def processing(as_json: Json = False) -> None:
     raise typer.Exit(run(as_json=as_json))
 
 
+def changes(
+    since: Annotated[str | None, typer.Option(help="A release: every change after it; none means the newest.")] = None,
+    indicator: Annotated[str | None, typer.Option(help="Code of one indicator, for instance TB11.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What the releases changed, figure by figure, and why."""
+    from pipelines.cli.changes import run
+
+    raise typer.Exit(run(since, indicator, as_json=as_json))
+
+
+@app.command()
+def explain(
+    indicator: Annotated[str, typer.Argument(help="Code of the indicator, for instance TB11.")],
+    area: Annotated[str, typer.Option(help="Area code: ASEAN, a country such as VNM, a province such as VN34-91.")],
+    period: Annotated[str, typer.Option(help="Period, for instance 2026, 2026Q2 or 202604.")],
+    by: Annotated[
+        list[str] | None, typer.Option(help="Breakdown as NAME=CODE, for instance sex=F; may repeat.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Where a figure comes from: definition, counts, receipts, what was held back, checks, corrections, vintages."""
+    from pipelines.cli.explain import run
+
+    raise typer.Exit(run(indicator, area, period, by or [], as_json=as_json))
+
+
+@app.command()
+def corrections(
+    provider: Annotated[str | None, typer.Option(help="Only entries on what this provider sent.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What we change in what providers sent, and since when."""
+    from pipelines.cli.corrections import run
+
+    raise typer.Exit(run(provider, as_json=as_json))
+
+
 @app.command()
 def dev(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

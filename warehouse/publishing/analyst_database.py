@@ -39,6 +39,7 @@ def write_analyst_database(
     observation_versions: pl.DataFrame,
     cell_versions: pl.DataFrame,
     releases: pl.DataFrame,
+    changes: pl.DataFrame,
     path: Path,
 ) -> str:
     """The file is written at `path`; returns the fingerprint of its rows, which does not depend on the version of DuckDB.
@@ -63,6 +64,8 @@ def write_analyst_database(
         "symbol": cards.symbol_frame(catalogue),
         "protection": content.audit,
         "alternate": alternate_frame(content),
+        "change_log": changes,
+        "change_cause": cards.cause_frame(),
     }
     described = tomllib.loads((Path(__file__).parent / "analyst_tables.toml").read_text(encoding="utf-8"))
     target = str(path).replace("'", "''")
@@ -153,6 +156,13 @@ def _create_macros(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         f"create macro as_of(instant) as table select {columns} from observation_version"
         " where released_from <= instant and instant < released_to"
+    )
+    con.execute(
+        "create macro changes_since(release, code := null) as table"
+        " select l.*, (select string_agg(c.name_en, '; ' order by list_position(l.cause_codes, c.cause_code))"
+        " from change_cause c where list_contains(l.cause_codes, c.cause_code)) as causes_en"
+        " from change_log l where l.release_id > release and (code is null or l.indicator_code = upper(code))"
+        " order by l.release_id, l.indicator_code, l.area_code, l.period_code"
     )
     con.execute(
         "create macro indicator(code) as table"

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from warehouse.catalogue.table_catalogue import load_codelist
 from warehouse.publishing.content import ReleaseCatalogue, ReleaseContent
 
 
@@ -93,6 +94,18 @@ def receipt_frame(content: ReleaseContent) -> pl.DataFrame:
         [{name: getattr(r, name) for name in names} for r in content.context.receipts if r.receipt_id in used],
         dict.fromkeys(names, pl.String()),
         "receipt_id",
+    )
+
+
+def cause_frame() -> pl.DataFrame:
+    """The causes for which figures move, in the order in which they are let act."""
+    return _frame(
+        [
+            {"cause_code": c.code, "name_en": c.name_en, "name_vi": c.name_vi, "description": c.description}
+            for c in load_codelist("change_cause")
+        ],
+        dict.fromkeys(("cause_code", "name_en", "name_vi", "description"), pl.String()),
+        None,
     )
 
 

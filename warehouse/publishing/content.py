@@ -66,6 +66,19 @@ DENOMINATOR_SCHEMA = {
 }
 """Columns of the other populations that a release compares with."""
 
+CHANGE_SCHEMA: dict[str, pl.DataType] = {
+    "release_id": pl.String(),
+    **{name: pl.String() for name in KEY_COLUMNS},
+    "change_code": pl.String(),
+    "cause_codes": pl.List(pl.String()),
+    "value_before": pl.Float64(),
+    "value_after": pl.Float64(),
+    "status_before": pl.String(),
+    "status_after": pl.String(),
+    "version_before": pl.String(),
+}
+"""Columns of the published change log: one row per figure that a release shows otherwise than the one before."""
+
 RELEASE_ID_FORMAT = "%Y%m%dT%H%M%SZ"
 """A release is named for its instant in UTC."""
 
@@ -228,6 +241,7 @@ class ReleaseContent:
     regional: RegionalSet
     catalogue: ReleaseCatalogue
     context: ReleaseContext
+    changes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CHANGE_SCHEMA))
 
     @property
     def has_practice_data(self) -> bool:

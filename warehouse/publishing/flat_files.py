@@ -42,6 +42,7 @@ def release_frames(content: ReleaseContent) -> dict[str, pl.DataFrame]:
         "sampling_error": content.context.sampling_errors,
         "symbol": cards.symbol_frame(content.catalogue),
         "alternate": alternate_frame(content),
+        "change": content.changes,
     }
 
 

@@ -40,6 +40,15 @@ def earlier_releases(connection: Any, published: Mapping[str, pl.DataFrame]) -> 
     return [ledger(frame, observations_at(connection, instant_of(name))) for name, frame in published.items()]
 
 
+def causes_between(connection: Any, last_release: str | None, at: datetime) -> pl.DataFrame:
+    """Why figures moved after a release and up to an instant: rows of the change log. None of them for a first release."""
+    return fetch_frame(
+        connection,
+        "select * from indicator.change where refresh_at > $after and refresh_at <= $until order by all",
+        {"after": instant_of(last_release) if last_release else as_naive_utc(at), "until": as_naive_utc(at)},
+    )
+
+
 def release_areas(connection: Any, at: datetime) -> pl.DataFrame:
     """Every area that the store knew at the instant, with its names, type and parent."""
     return fetch_frame(

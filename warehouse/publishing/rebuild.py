@@ -25,6 +25,7 @@ from warehouse.inputs_digest import code_digest
 from warehouse.publishing.content import ReleaseContext, Source
 from warehouse.publishing.inputs import (
     area_links,
+    causes_between,
     earlier_releases,
     instant_of,
     observations_at,
@@ -133,7 +134,8 @@ def _write(
         sampling_errors_at(connection, at, protected.frame),
         other_denominators(connection, at),
     )
-    content, fingerprint = freeze_release(protected, catalogue, context, last)
+    causes = causes_between(connection, last.name if last else None, at)
+    content, fingerprint = freeze_release(protected, catalogue, context, last, causes)
     write_release_files(content, fingerprint, folder, last)
 
 

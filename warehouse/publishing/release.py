@@ -71,9 +71,14 @@ class ReleaseResult:
 
 
 def build_release(
-    protected: "Protected", catalogue: ReleaseCatalogue, context: ReleaseContext, shelf: Path
+    protected: "Protected",
+    catalogue: ReleaseCatalogue,
+    context: ReleaseContext,
+    shelf: Path,
+    causes: pl.DataFrame | None = None,
 ) -> ReleaseResult:
-    """`shelf/current` shows the protected figures. Nothing is written when it already does.
+    """`shelf/current` shows the protected figures. Nothing is written when it already does. `causes`: why figures moved since
+    the last release (rows of `indicator.change`).
 
     Raises TypeError for figures that did not go through `protect()`.
     """
@@ -84,7 +89,7 @@ def build_release(
     shelf.mkdir(parents=True, exist_ok=True)
     _clear_remains(shelf)
     last = current_release(shelf)
-    content, fingerprint = freeze_release(protected, catalogue, context, last)
+    content, fingerprint = freeze_release(protected, catalogue, context, last, causes)
     if last is not None and read_manifest(last)["content_hash"] == fingerprint:
         return ReleaseResult(last.name, last, False, None, content.regional.problems)
 
@@ -119,10 +124,16 @@ def build_release(
 
 
 def freeze_release(
-    protected: "Protected", catalogue: ReleaseCatalogue, context: ReleaseContext, last: Path | None
+    protected: "Protected",
+    catalogue: ReleaseCatalogue,
+    context: ReleaseContext,
+    last: Path | None,
+    causes: pl.DataFrame | None = None,
 ) -> tuple[ReleaseContent, str]:
     """What the release after `last` says, frozen, and the fingerprint of its figures; the marks of revised cells come from
     comparing it with `last` and do not count for the fingerprint: the same figures once more are no new release."""
+    from warehouse.publishing.change_log import published_changes
+
     observations = release_observations(protected.frame)
     plain = regional_set_of(observations, catalogue)
     before = pl.read_parquet(last / "data" / "observation.parquet") if last is not None else None
@@ -136,6 +147,7 @@ def freeze_release(
         regional=regional_set_of(observations, catalogue, revised) if revised is not None and revised.height else plain,
         catalogue=catalogue,
         context=context,
+        changes=published_changes(context.release_id, before, observations, causes),
     )
     return content, content_hash(observations, plain, context.sampling_errors)
 
@@ -150,15 +162,19 @@ def write_release_files(content: ReleaseContent, fingerprint: str, folder: Path,
 
     folder.mkdir()
     observation_versions, cell_versions, releases = _versions(content, last)
+    changes = _all_changes(content, last)
     write_flat_files(content, folder / "data")
     history = folder / "data" / "history"
     history.mkdir()
     observation_versions.write_parquet(history / "observation_version.parquet", compression="zstd")
     cell_versions.write_parquet(history / "regional_cell_version.parquet", compression="zstd")
     releases.write_parquet(history / "release.parquet", compression="zstd")
+    changes.write_parquet(history / "change.parquet", compression="zstd")
     write_sdmx(content, folder / "sdmx")
     write_workbook(content, folder / "mhwg-tables.xlsx")
-    rows_hash = write_analyst_database(content, observation_versions, cell_versions, releases, folder / "mhwg.duckdb")
+    rows_hash = write_analyst_database(
+        content, observation_versions, cell_versions, releases, changes, folder / "mhwg.duckdb"
+    )
     write_pages(content, observation_versions, folder)
     _write_manifest(content, fingerprint, rows_hash, folder)
 
@@ -190,6 +206,15 @@ def _versions(content: ReleaseContent, last: Path | None) -> tuple[pl.DataFrame,
     )
     releases = earlier("release")
     return observation_versions, cell_versions, row if releases is None else pl.concat([releases, row])
+
+
+def _all_changes(content: ReleaseContent, last: Path | None) -> pl.DataFrame:
+    """The change log of all releases, this one's last."""
+    path = last / "data" / "history" / "change.parquet" if last is not None else None
+    # Releases made before there was a change log have none.
+    return (
+        pl.concat([pl.read_parquet(path), content.changes]) if path is not None and path.exists() else content.changes
+    )
 
 
 def _write_manifest(content: ReleaseContent, fingerprint: str, rows_hash: str, folder: Path) -> None:

@@ -100,7 +100,15 @@ FOOTNOTE_SCHEMA: dict[str, pl.DataType] = {
 """Columns of `release.footnote`: one row per lettered note of a table."""
 
 COVERED_BY_MARK = frozenset(
-    {"period_open", "provisional_source", "bracketed_small_sample", "estimate_unreliable", REVISED_MARK, "revised"}
+    {
+        "period_open",
+        "reports_still_arriving",
+        "provisional_source",
+        "bracketed_small_sample",
+        "estimate_unreliable",
+        REVISED_MARK,
+        "revised",
+    }
 )
 """Footnote codes whose meaning the symbol key already gives: a status letter, or the brackets."""
 

@@ -300,6 +300,7 @@ def test_the_database_describes_itself_and_opens_with_older_clients(released):
             "regional_table",
             "regional_table_as_of",
             "as_of",
+            "changes_since",
             "indicator",
             "explain",
         }

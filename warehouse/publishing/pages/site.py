@@ -16,8 +16,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from warehouse.catalogue.regional_catalogue import Chart, RegionalTable
+from warehouse.change_log import CELL_KEY
 from warehouse.publishing import wording
 from warehouse.publishing.alternates import alternate_frame, latest_totals
+from warehouse.publishing.change_log import cause_counts, cause_words
 from warehouse.publishing.content import KEY_COLUMNS, IndicatorCard, ReleaseContent
 from warehouse.publishing.display import period_order, period_text, period_time, value_text
 from warehouse.publishing.names import Names
@@ -562,6 +564,7 @@ class _Site:
         """The change list for its template, revised figures first."""
         order = ("revised", "hidden", "shown", "withdrawn", "status", "new")
         counts = Counter(change["kind"] for change in changes)
+        causes = cause_words(self.content.changes, self.language)
         ranked = sorted(changes, key=lambda change: order.index(change["kind"]))
         rows = []
         for change in ranked[:_CHANGES_SHOWN]:
@@ -575,6 +578,7 @@ class _Site:
                     "period": period_text(row["period_code"], self.language),
                     "breakdown": self.names.breakdown(row),
                     "change": self.say(f"change_{change['kind']}"),
+                    "cause": causes.get(tuple(row[k] for k in CELL_KEY), ""),
                     "before": display_text(change["before"], decimals, False, self.language)
                     if change["before"]
                     else "",
@@ -585,6 +589,7 @@ class _Site:
             "rows": rows,
             "is_cut": len(changes) > _CHANGES_SHOWN,
             "counts": [(self.say(f"change_{kind}"), counts[kind]) for kind in order if counts[kind]],
+            "causes": cause_counts(self.content.changes, self.language),
         }
 
 
