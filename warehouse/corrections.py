@@ -24,7 +24,7 @@ from warehouse.store_state import StateConnection, paired_episodes, row_key_sql
 TABLE = "core.correction_row"
 _ROWS = {
     **dict.fromkeys(
-        ("correction_code", "table_name", "row_key", "action_code", "column_name", "value_before", "value_after"),
+        ("correction_code", "table_name", "row_key", "action_code", "column_name", "raw_value", "corrected_value"),
         pl.String,
     ),
     **dict.fromkeys(("provider_code", "reason", "entered_by"), pl.String),
@@ -116,8 +116,8 @@ def _apply(load: LoadTransaction, entry: Correction, mine: pl.DataFrame) -> tupl
         [
             {
                 "correction_code": entry.code, "table_name": entry.table, "row_key": key, "action_code": entry.action,
-                "column_name": entry.column, "value_before": before,
-                "value_after": None if entry.action == "drop" else after.get(key), "provider_code": entry.provider,
+                "column_name": entry.column, "raw_value": before,
+                "corrected_value": None if entry.action == "drop" else after.get(key), "provider_code": entry.provider,
                 "reason": entry.reason, "entered_by": entry.entered_by, "entered_on": entry.entered_on,
             }
             for key in sorted(acting)
@@ -204,7 +204,7 @@ def _give_back(load: LoadTransaction, table: Table, rows: pl.DataFrame) -> None:
     for row in rows.filter(pl.col("action_code") != "flag").iter_rows(named=True):
         kind = table.column(row["column_name"]).type
         columns = ", ".join(f"t.{name}" for name in table.batch_columns)
-        raw = f"{quote_literal(row['value_before'])}::{kind}"
+        raw = f"{quote_literal(row['raw_value'])}::{kind}"
         if row["action_code"] == "drop":
             query = (
                 f"select {columns}, false as is_deleted from {table.name} t where {row_key_sql(table, 't')} = $key"
@@ -215,7 +215,7 @@ def _give_back(load: LoadTransaction, table: Table, rows: pl.DataFrame) -> None:
             columns = columns.replace(f"t.{row['column_name']}", f"{raw} as {row['column_name']}", 1)
             query = (
                 f"select {columns}, false as is_deleted from {table.name}_current t where {row_key_sql(table, 't')} = $key"
-                f" and t.{row['column_name']} is not distinct from {quote_literal(row['value_after'])}::{kind}"
+                f" and t.{row['column_name']} is not distinct from {quote_literal(row['corrected_value'])}::{kind}"
             )
         frame = fetch_frame(load.connection, query, {"key": row["row_key"]})
         if frame.height:
@@ -258,7 +258,7 @@ def uncorrected_state(connection: Any) -> tuple[StateConnection, set[str]] | Non
         table = tables()[name]
         view = f"uncorrected_{name.replace('.', '_')}"
         replaced = [
-            f"coalesce((select c.value_before from {TABLE}_current c where c.table_name = '{name}' and c.column_name = '{column}'"
+            f"coalesce((select c.raw_value from {TABLE}_current c where c.table_name = '{name}' and c.column_name = '{column}'"
             f" and c.row_key = {row_key_sql(table, 't')})::{table.column(column).type}, t.{column}) as {column}"
             for column in rows.filter((pl.col("table_name") == name) & (pl.col("action_code") != "drop"))["column_name"].unique().sort()
         ]  # fmt: skip
