@@ -88,11 +88,9 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
 
 
 def correct_core(warehouse: Warehouse, scales: Scales, refresh: Refresh) -> tuple[SourceReport, tuple[Verdict, ...]]:
-    """The corrections ledger acts on the core, or nothing is opened because there is no entry and none acted before."""
+    """The corrections ledger acts on the core, and every entry has its verdict."""
     report = SourceReport(CORRECTIONS_SOURCE)
     entries = warehouse.corrections
-    if not entries and not warehouse.row_counts([CORRECTIONS]).get(CORRECTIONS):
-        return report, ()
     load: LoadTransaction | None = None
     try:
         with transaction(warehouse, CORRECTIONS_SOURCE, refresh.recorded_at) as load:

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from warehouse.catalogue.correction_ledger import Correction
+from warehouse.catalogue.correction_ledger import Correction, ledger_digest
 from warehouse.catalogue.table_catalogue import OPEN_END, Table, tables
 from warehouse.history import as_naive_utc
 from warehouse.load import LoadTransaction
@@ -27,7 +27,7 @@ _ROWS = {
         ("correction_code", "table_name", "row_key", "action_code", "column_name", "raw_value", "corrected_value"),
         pl.String,
     ),
-    **dict.fromkeys(("provider_code", "reason", "entered_by"), pl.String),
+    **dict.fromkeys(("provider_code", "reason", "entered_by", "entry_digest"), pl.String),
     "entered_on": pl.Date,
     "receipt_id": pl.String,
 }
@@ -64,7 +64,9 @@ def apply_corrections(load: LoadTransaction, entries: Sequence[Correction], day:
             _give_back(load, tables()[entry.table], mine)
             verdicts.append(Verdict(entry, "ended", mine.height, f"{entry.code} no longer acts."))
             continue
-        verdict, rows = _apply(load, entry, mine)
+        # An entry that was rewritten starts from what the provider sent.
+        _give_back(load, tables()[entry.table], mine.filter(pl.col("entry_digest") != ledger_digest([entry])))
+        verdict, rows = _apply(load, entry, mine.filter(pl.col("entry_digest") == ledger_digest([entry])))
         verdicts.append(verdict)
         kept.append(rows)
     for name in known.filter(~pl.col("correction_code").is_in(codes))["table_name"].unique().sort():
@@ -119,6 +121,7 @@ def _apply(load: LoadTransaction, entry: Correction, mine: pl.DataFrame) -> tupl
                 "column_name": entry.column, "raw_value": before,
                 "corrected_value": None if entry.action == "drop" else after.get(key), "provider_code": entry.provider,
                 "reason": entry.reason, "entered_by": entry.entered_by, "entered_on": entry.entered_on,
+                "entry_digest": ledger_digest([entry]),
             }
             for key in sorted(acting)
         ],

@@ -143,6 +143,7 @@ def processing(as_json: Json = False) -> None:
     raise typer.Exit(run(as_json=as_json))
 
 
+@app.command()
 def changes(
     since: Annotated[str | None, typer.Option(help="A release: every change after it; none means the newest.")] = None,
     indicator: Annotated[str | None, typer.Option(help="Code of one indicator, for instance TB11.")] = None,

@@ -128,6 +128,15 @@ def test_an_entry_that_is_taken_out_gives_the_row_back(told):
     assert value(warehouse) == [58_000.0]
 
 
+def test_a_rewritten_entry_starts_from_what_was_sent(told):
+    warehouse, pull, entries = told
+    pull(WEEK, 58_000)
+    pull(WEEK + timedelta(weeks=1), 58_000, [entries[0].model_copy(update={"value": 5_801})])
+    assert value(warehouse) == [5801.0]
+    assert pull(WEEK + timedelta(weeks=2), 58_000, [entries[0].model_copy(update={"expected": 1})])[1] == ["refused"]
+    assert value(warehouse) == [58_000.0]
+
+
 def test_a_dropped_row_stays_away_until_the_entry_ends(told):
     warehouse, pull, entries = told
     drop = Correction.model_validate({**entries[0].model_dump(), "action": "drop", "value": None})
