@@ -100,7 +100,7 @@ class Warehouse:
             try:
                 return duckdb.connect(str(self.path), read_only=read_only, config=dict(CONFIGURATION))
             except duckdb.IOException as fault:
-                if "lock" not in str(fault).lower():
+                if "could not set lock" not in str(fault).lower():  # "lock" alone is in "block", and in many a path
                     raise StoreError(
                         f"{self.path} cannot be opened as a warehouse: {_first_line(fault)}. Restore a backup."
                     ) from fault

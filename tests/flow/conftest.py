@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,6 @@ def small_server(url: str) -> dict[str, Any]:
     """The practice server of Viet Nam as a real one would be named in the settings, with little to collect."""
     practice = tomllib.loads((PROJECT / "practice" / "mhwg.toml").read_text(encoding="utf-8"))
     entry = next(entry for entry in practice["dhis2"] if entry["code"] == SERVER)
-    from datetime import date
-
     entry |= {"url": url, "data_from": date(2026, 1, 1), "root_org_units": ["udUWlvRlKQs", "di9Hzwq95tq"]}
     entry["data_set"] = [each for each in entry["data_set"] if each["code"] == "TB_MONTHLY"]
     return entry
@@ -69,6 +68,7 @@ class River:
 
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
 
     @property
     def state(self) -> Path:
@@ -83,7 +83,7 @@ class River:
         """The environment of a command: this installation's settings and secrets, no terminal tricks."""
         kept = {name: text for name, text in os.environ.items() if not name.startswith(("MHWG_", "DAGSTER_"))}
         return {
-            **kept, **SECRETS, "MHWG_SETTINGS": str(self.folder / "mhwg.toml"), "NO_COLOR": "1", "COLUMNS": "160",
+            **kept, **SECRETS, **self.secrets, "MHWG_SETTINGS": str(self.folder / "mhwg.toml"), "NO_COLOR": "1", "COLUMNS": "160",
         }  # fmt: skip
 
     def command(self, *arguments: str) -> list[str]:
@@ -118,7 +118,7 @@ class River:
     def copy(self, folder: Path) -> "River":
         """Another installation in the same state."""
         shutil.copytree(self.folder, folder, symlinks=True)
-        return River(folder, json.loads(json.dumps(self.settings, default=str)) and self.settings)
+        return River(folder, dict(self.settings), dict(self.secrets))
 
 
 @pytest.fixture(scope="session")
@@ -139,8 +139,6 @@ def new_river(folder: Path, url: str, **settings: Any) -> River:
     river.write_settings()
     sent = folder / "sent"
     sent.mkdir()
-    from datetime import UTC, datetime
-
     write_inbox(sent, datetime(2026, 7, 6, tzinfo=UTC))
     inbox = river.state / "inbox" / "labour"
     inbox.mkdir(parents=True, mode=0o700)

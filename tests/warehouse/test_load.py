@@ -249,3 +249,14 @@ def test_a_row_held_by_a_suite_closes_the_row_it_was_to_replace(warehouse, tmp_p
     assert (counts.closed, counts.changed) == ((0, 1) if also_sound else (1, 0))
     closed = store.read("select size from core.thing where recorded_to < timestamp '9999-12-31'")
     assert closed["size"].to_list() == [1], "the refuted version is kept in the history"
+
+
+def test_a_damaged_file_is_not_taken_for_one_in_use(tmp_path):
+    # The word "lock" was looked for in the fault, and found in "block" and in the name of the folder.
+    folder = tmp_path / "clockwork blocks"
+    folder.mkdir()
+    (folder / "w.duckdb").write_bytes(b"no database " * 1000)
+    with pytest.raises(StoreError) as caught, Warehouse(folder / "w.duckdb").connect():
+        pass
+    assert not isinstance(caught.value, StoreLocked)
+    assert "Restore a backup" in str(caught.value)

@@ -1,0 +1,177 @@
+"""`mhwg init` and `mhwg doctor` on bare folders: what they write, refuse and find."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pipelines import doctor
+from pipelines.cli import app, call
+from pipelines.dead_runs import close_dead_runs, process_tag
+from pipelines.failures import SettingsError
+from pipelines.settings import load_settings, use_dagster_home
+from warehouse.locks import LockHeld, held, holder_of
+from warehouse.store import Warehouse
+
+KEY = "a key of the tests, for people who do not exist"
+
+
+def mhwg(*words: str) -> int:
+    return call(lambda: app(list(words), standalone_mode=False))
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose settings would be in force."""
+    monkeypatch.setenv("MHWG_SETTINGS", str(tmp_path / "mhwg.toml"))
+    monkeypatch.delenv("MHWG_STATE", raising=False)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv("MHWG_PSEUDONYM_KEY", KEY)
+    return tmp_path
+
+
+def findings(office: Path) -> dict[str, list[doctor.Finding]]:
+    found: dict[str, list[doctor.Finding]] = {}
+    for finding in doctor.examine(load_settings()):
+        found.setdefault(finding.subject, []).append(finding)
+    return found
+
+
+def test_init_writes_settings_that_are_understood_and_never_twice(office: Path, capsys: pytest.CaptureFixture[str]):
+    assert mhwg("init") == 0
+    written = (office / "mhwg.toml").read_text(encoding="utf-8")
+    settings = load_settings()
+    assert not settings.practice
+    assert settings.state_folder == office / "var"
+    assert settings.schedule.cron == "0 5 * * 1"
+    assert "#" in written
+    assert (office / "mhwg.toml").stat().st_mode & 0o077 == 0
+    assert mhwg("init") == 3
+    assert "exists and is left as it is" in capsys.readouterr().err
+    assert (office / "mhwg.toml").read_text(encoding="utf-8") == written
+
+
+def test_every_commented_key_of_init_is_a_known_key(office: Path):
+    assert mhwg("init") == 0
+    text = (office / "mhwg.toml").read_text(encoding="utf-8")
+    opened = "\n".join(
+        line[2:] if line.startswith("# ") and " = " in line and line[2:3].islower() else line
+        for line in text.split("# [[dhis2]]")[0].splitlines()
+    )
+    (office / "mhwg.toml").write_text(opened, encoding="utf-8")
+    settings = load_settings()
+    assert settings.dagster.postgres_url_env == "MHWG_DAGSTER_POSTGRES_URL"
+    assert settings.alerts.webhook_url_env == "MHWG_ALERT_WEBHOOK"
+
+
+def test_init_takes_the_time_zone_of_the_machine(office: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TZ", "Asia/Phnom_Penh")
+    assert mhwg("init") == 0
+    assert load_settings().schedule.timezone == "Asia/Phnom_Penh"
+
+
+def test_init_says_when_the_folder_is_not_there(office: Path, capsys: pytest.CaptureFixture[str]):
+    assert mhwg("init", str(office / "nowhere" / "mhwg.toml")) == 6
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_doctor_finds_nothing_on_a_sound_folder_and_says_so(office: Path, capsys: pytest.CaptureFixture[str]):
+    assert mhwg("init") == 0
+    capsys.readouterr()
+    assert mhwg("doctor", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {entry["subject"] for entry in told} >= {"python", "disk", "clock", "settings", "pseudonym key", "warehouse"}
+    assert "fault" not in {entry["level"] for entry in told}
+
+
+def test_doctor_finds_missing_keys_plain_http_and_open_folders(office: Path, monkeypatch: pytest.MonkeyPatch):
+    (office / "mhwg.toml").write_text(
+        '[[dhis2]]\ncode = "vnm"\nurl = "http://dhis2.example.org"\ncredential_env = "MHWG_NO_SUCH"\n'
+        '[alerts]\nwebhook_url_env = "MHWG_NO_HOOK"\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("MHWG_PSEUDONYM_KEY", "short")
+    state = office / "var"
+    state.mkdir(mode=0o755)
+    state.chmod(0o755)
+    found = findings(office)
+    for subject in ("pseudonym key", "MHWG_NO_SUCH", "MHWG_NO_HOOK", "dhis2 vnm", "permissions"):
+        assert found[subject][0].level == "fault", subject
+    assert "short" not in found["pseudonym key"][0].text
+    assert "chmod 700" in found["permissions"][0].text
+    assert mhwg("doctor") == 3
+
+
+def test_doctor_recognises_a_clock_that_runs_behind_and_a_file_that_is_no_warehouse(office: Path):
+    (office / "mhwg.toml").write_text("", encoding="utf-8")
+    state = office / "var"
+    state.mkdir(mode=0o700)
+    with Warehouse(state / "warehouse.duckdb").connect():
+        pass
+    assert findings(office)["warehouse"][0].level == "ok"
+    tomorrow = (state / "warehouse.duckdb").stat().st_mtime + 86_400
+    os.utime(state / "warehouse.duckdb", (tomorrow, tomorrow))
+    assert findings(office)["clock"][0].level == "fault"
+    (state / "warehouse.duckdb").write_bytes(b"no database" * 1000)
+    assert findings(office)["warehouse"][0].level == "fault"
+
+
+def test_a_lock_tells_who_holds_it_and_is_free_afterwards(tmp_path: Path):
+    lock = tmp_path / "locks" / "refresh.lock"
+    assert holder_of(lock) is None
+    with held(lock, "the refresh", "mhwg refresh, process 1"):
+        assert holder_of(lock) == "mhwg refresh, process 1"
+        with pytest.raises(LockHeld, match="mhwg refresh, process 1"), held(lock, "the refresh", "another"):
+            pass
+    assert holder_of(lock) is None
+    assert lock.read_bytes() == b""
+
+
+def test_a_run_whose_process_is_gone_is_closed_and_a_living_one_is_not(tmp_path: Path):
+    import subprocess
+    import sys
+
+    import dagster as dg
+
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with dg.DagsterInstance.ephemeral() as instance:
+        runs = {
+            pid: instance.create_run_for_job(nothing, tags=process_tag(pid), status=dg.DagsterRunStatus.STARTED)
+            for pid in (gone.pid, os.getpid())
+        }
+        elsewhere = instance.create_run_for_job(
+            nothing, tags={"mhwg/process": f"another-machine:{gone.pid}"}, status=dg.DagsterRunStatus.STARTED
+        )
+        assert close_dead_runs(instance) == [runs[gone.pid].run_id]
+        assert instance.get_run_by_id(runs[gone.pid].run_id).status == dg.DagsterRunStatus.FAILURE
+        assert instance.get_run_by_id(runs[os.getpid()].run_id).status == dg.DagsterRunStatus.STARTED
+        assert instance.get_run_by_id(elsewhere.run_id).status == dg.DagsterRunStatus.STARTED
+
+
+def _job():
+    import dagster as dg
+
+    @dg.op
+    def rest() -> None: ...
+
+    @dg.job
+    def idle() -> None:
+        rest()
+
+    return idle
+
+
+nothing = _job()
+
+
+def test_postgres_is_named_by_its_variable_only_and_must_be_set(office: Path, monkeypatch: pytest.MonkeyPatch):
+    (office / "mhwg.toml").write_text('[dagster]\npostgres_url_env = "MHWG_PG"\n', encoding="utf-8")
+    with pytest.raises(SettingsError, match="MHWG_PG"):
+        use_dagster_home(load_settings())
+    monkeypatch.setenv("MHWG_PG", "postgresql://someone:secret@127.0.0.1/dagster")
+    monkeypatch.setenv("DAGSTER_HOME", str(office / "home"))
+    written = (use_dagster_home(load_settings()) / "dagster.yaml").read_text(encoding="utf-8")
+    assert "env: MHWG_PG" in written
+    assert "secret" not in written
