@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,33 +86,39 @@ def run(work: Callable[[], Any], **options: Any) -> Any:
     return wait(*child(work, **options))
 
 
+@cache
+def job_of(name: str) -> Any:
+    """A job of the definitions, made once in the first process. The state folder is asked for when a run begins."""
+    from pipelines.definitions import defs
+
+    return defs().resolve_job_def(name)
+
+
 def refresh(river: Any, source: str, *, is_release: bool = False) -> dict[str, Any]:
     """The jobs that the weekly schedule starts, in this process: the source's own, and the release build if wanted."""
-    os.environ.update(river.environment())
+    os.environ.update({**river.environment(), "MHWG_STATE": str(river.state)})
     os.chdir(river.folder)
     import dagster as dg
 
     from pipelines.dead_runs import close_dead_runs
-    from pipelines.definitions import defs
     from pipelines.settings import load_settings, use_dagster_home
 
     use_dagster_home(load_settings())
-    definitions = defs()
     told: dict[str, Any] = {}
     with dg.DagsterInstance.get() as instance:
         close_dead_runs(instance)
         for name in (f"refresh_{source}", *(["publish"] if is_release else [])):
-            done = definitions.resolve_job_def(name).execute_in_process(
+            done = job_of(name).execute_in_process(
                 instance=instance, raise_on_error=False, run_config={"loggers": {"progress": {}}}
             )
             faults = [e.step_failure_data.error.to_string() for e in done.all_events if e.is_step_failure]
-            told[name] = {"success": done.success, "faults": faults}
+            told[name] = {"success": done.success, "faults": faults, "cpu_seconds": time.process_time()}
     return told
 
 
 def content(river: Any) -> Rows:
     """Every open row of every table with history, without system times; and the keys that are open twice."""
-    os.environ.update(river.environment())
+    os.environ.update({**river.environment(), "MHWG_STATE": str(river.state)})
     from warehouse.catalogue.table_catalogue import tables
     from warehouse.store import Warehouse
 
@@ -232,6 +239,9 @@ def prepare(folder: Path, small: Any) -> Ground:
     base = small.new_river(folder / "base", "http://127.0.0.1:9")
     base.settings["dhis2"] = []
     base.write_settings()
+    os.environ.update(base.environment())
+    for name in ("refresh_programme", "publish"):
+        job_of(name)
     first = run(lambda: refresh(base, "programme", is_release=True))
     assert all(job["success"] for job in first.values()), first
     whole = base.copy(folder / "whole")
@@ -242,6 +252,7 @@ def prepare(folder: Path, small: Any) -> Ground:
     begun = time.monotonic()
     released = run(lambda: refresh(whole, "programme", is_release=True))
     assert loaded, released
+    print(json.dumps({"load": loaded, "release": released, "seconds": seconds}), file=sys.stderr)
     expected = run(lambda: content(whole))
     return Ground(folder, base, expected, release_state(whole), seconds, time.monotonic() - begun, small)
 
@@ -459,7 +470,7 @@ def land_only(river: Any, source: str) -> None:
     """The source is pulled and not loaded: what a cut between the two leaves."""
 
     def work() -> None:
-        os.environ.update(river.environment())
+        os.environ.update({**river.environment(), "MHWG_STATE": str(river.state)})
         import dagster as dg
 
         from pipelines.definitions import defs
