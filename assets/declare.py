@@ -4,8 +4,10 @@ Belongs here: the translation between the warehouse's words and Dagster's, once 
 is pulled or computed.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -15,6 +17,7 @@ from warehouse.catalogue.table_catalogue import Table, tables
 from warehouse.clock import Refresh
 from warehouse.history import LoadCounts
 from warehouse.landing import Landing
+from warehouse.lineage import model_lineage, model_text
 from warehouse.quality import CheckDescription, RuleOutcome, Scales
 from warehouse.store import Warehouse
 
@@ -78,8 +81,25 @@ def table_spec(table: Table, deps: Iterable[dg.AssetKey]) -> dg.AssetSpec:
                 ]
             ),
             "key": ", ".join(table.key),
+            **_lineage_metadata(table),
         },
+        code_version=code_version_of(table),
     )
+
+
+def code_version_of(table: Table) -> str:
+    """Changes when the table's entry or its SQL model does: Dagster then shows what was made by older code."""
+    return hashlib.sha256(f"{table!r}\n{model_text(table.name)}".encode()).hexdigest()[:12]
+
+
+def _lineage_metadata(table: Table) -> dict[str, Any]:
+    """Column lineage, where the table has an SQL model."""
+    found = {
+        column: [dg.TableColumnDep(asset_key=table_key(origin), column_name=name) for origin, name in sorted(origins)]
+        for column, origins in model_lineage(table.name).items()
+        if origins and column in table.column_names
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(found)} if found else {}
 
 
 def check_name(rule_code: str) -> str:
@@ -175,6 +195,7 @@ def selected(context: dg.AssetExecutionContext, events: Iterable[Any]) -> Iterat
     """Of a step's events those that were asked for. A step always does its whole work, in one transaction; when a person
     materialises one of its tables, only that table's events are recorded."""
     keys, checks = context.selected_asset_keys, context.selected_asset_check_keys
+    versions = data_versions(context.resources.warehouse, keys)
     for event in events:
         if isinstance(event, dg.AssetCheckResult):
             assert event.asset_key is not None
@@ -182,7 +203,18 @@ def selected(context: dg.AssetExecutionContext, events: Iterable[Any]) -> Iterat
             if dg.AssetCheckKey(event.asset_key, event.check_name) in checks:
                 yield event
         elif event.asset_key in keys:
-            yield event
+            yield (
+                event
+                if event.data_version or event.asset_key not in versions
+                else event._replace(data_version=versions[event.asset_key])
+            )
+
+
+def data_versions(warehouse: Warehouse, keys: Iterable[dg.AssetKey]) -> dict[dg.AssetKey, dg.DataVersion]:
+    """The instant at which each table's rows last changed: equal versions, equal rows, so Dagster calls nothing stale that
+    would come out the same."""
+    names = {".".join(key.path): key for key in keys}
+    return {names[name]: dg.DataVersion(f"{at:%Y-%m-%dT%H:%M:%SZ}") for name, at in warehouse.changed_at(names).items()}
 
 
 def load_results(
@@ -234,3 +266,59 @@ def load_step(
         fail_alone(refresh, [report])
 
     return load
+
+
+BACKFILL_GROUP = "backfill"
+"""Partitioned assets that take months or waves in again on demand; no part of a weekly refresh."""
+
+
+def backfill_step(
+    source_code: str,
+    partitions: dg.PartitionsDefinition[str],
+    description: str,
+    again: Callable[[Sequence[str], Landing, Warehouse, Refresh, Any], Batches],
+    needs: frozenset[str] = frozenset(),
+) -> dg.AssetsDefinition:
+    """The asset `backfill/<source>`: any number of its partitions are taken in again by one run, through `load_source`.
+
+    `again` makes the chosen partitions wait to be loaded and hands back how they become batches; `needs` names further
+    resources that it is handed as the last argument. Made of nothing and making nothing in the graph: the tables belong
+    to the weekly steps, and computing and publishing follow with the next release build.
+    """
+
+    @dg.asset(
+        key=["backfill", source_code],
+        group_name=BACKFILL_GROUP,
+        kinds={"duckdb"},
+        owners=["team:mhwg-data"],
+        tags={"layer": "backfill", "source": source_code},
+        description=description + " Run the job `publish` afterwards, or leave it to the weekly release.",
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        required_resource_keys={"warehouse", "landing", "refresh", "scales", *needs},
+    )
+    def backfill(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the bare name
+        resources: Any = context.resources
+        keys = sorted(context.partition_keys)
+        batches = again(keys, resources.landing, resources.warehouse, resources.refresh, resources)
+        report = load_source(
+            resources.warehouse,
+            resources.landing,
+            resources.scales,
+            source_code,
+            resources.refresh.recorded_at,
+            batches,
+        )
+        if report.fault:
+            raise dg.Failure(report.fault, allow_retries=False)
+        summary = _source_summary(report)
+        return dg.MaterializeResult(
+            metadata={name: summary[name] for name in ("records", "new", "changed", "deleted", "rejected")}
+        )
+
+    return backfill
+
+
+def months_from(first_on: date) -> dg.MonthlyPartitionsDefinition:
+    """Months as DHIS2 names them, from the one of `first_on` to the running one."""
+    return dg.MonthlyPartitionsDefinition(start_date=f"{first_on:%Y%m}", fmt="%Y%m", end_offset=1)

@@ -138,6 +138,7 @@ def _results(
         dg.MaterializeResult(
             asset_key=table_key(table.name),
             metadata={"dagster/row_count": counts[table.name], **(metadata if number == 0 else {})},
+            data_version=dg.DataVersion(result.release_id),
         )
         for number, table in enumerate(made)
     ]

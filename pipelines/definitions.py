@@ -27,7 +27,7 @@ def defs() -> dg.Definitions:
     scales = GreatExpectationsScales()
     assets = [
         *reference.build(scales),
-        *dhis2.build(settings.dhis2_codes(), scales),
+        *dhis2.build(settings.dhis2_codes(), scales, settings.dhis2_starts()),
         *labour.build(scales),
         *survey.build(scales),
         *programme.build(scales),

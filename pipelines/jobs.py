@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.declare import landing_key
+from assets.declare import BACKFILL_GROUP, landing_key
 from pipelines.run_tags import JOB, SOURCE
 
 FILE_SOURCES = ("labour", "survey", "programme")
@@ -18,8 +18,6 @@ FILE_SOURCES = ("labour", "survey", "programme")
 
 REFRESH = "refresh"
 PUBLISH = "publish"
-BACKFILL_GROUP = "backfill"
-"""Partitioned assets that read months or waves again on demand; no part of a weekly refresh."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def _rows(settings: Settings) -> Sequence[Any]:
     if settings.dagster.postgres_url_env:
         import psycopg2
 
-        url = settings.secret(settings.dagster.postgres_url_env)
+        url = (settings.secret(settings.dagster.postgres_url_env) or "").replace("+psycopg2", "", 1)
         with closing(psycopg2.connect(url, connect_timeout=3)) as database, database.cursor() as cursor:
             cursor.execute("select to_regclass('runs') is not null")
             if not cursor.fetchall()[0][0]:

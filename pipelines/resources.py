@@ -66,6 +66,14 @@ def _purpose(context: dg.InitResourceContext) -> Purpose:
     return purpose_of(context.run.tags) if context.run else Purpose()
 
 
+def _sources_of_run(context: dg.InitResourceContext, sources: Sequence[str]) -> list[str]:
+    """The sources that a run pulls or loads: as its tags say; of a backfill, those whose partitions were chosen; else all."""
+    chosen = context.run.asset_selection if context.run else None
+    if chosen and all(key.path[0] == "backfill" for key in chosen):
+        return sorted({key.path[1] for key in chosen})
+    return [source for source in sources if _purpose(context).concerns(source)]
+
+
 @contextmanager
 def source_locks(settings: Settings, sources: Iterable[str], holder: str) -> Iterator[None]:
     """Nobody else pulls or loads these sources while the block runs: two processes would write into one another's pages.
@@ -103,7 +111,7 @@ def build_resources(settings: Settings, sources: Sequence[str] = ()) -> dict[str
 
     @dg.resource(description="Where received payloads are kept, content-addressed; one run at a time for each source.")
     def landing(context: dg.InitResourceContext) -> Iterator[Landing]:
-        concerned = [source for source in sources if _purpose(context).concerns(source)]
+        concerned = _sources_of_run(context, sources)
         holder = f"run {(context.run_id or 'without id')[:8]}, process {os.getpid()}"
         with source_locks(settings, concerned, holder):
             yield Landing(settings.state_folder / "landing")

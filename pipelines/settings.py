@@ -9,6 +9,7 @@ Without a settings file the practice ground's own (`practice/mhwg.toml`) is used
 import os
 import tomllib
 from collections.abc import MutableMapping
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,9 @@ from pipelines.failures import SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
 PRACTICE_SETTINGS = PROJECT / "practice" / "mhwg.toml"
+# SQLAlchemy 2.1 takes a bare postgresql:// for psycopg 3; Dagster's storage brings psycopg2.
+POSTGRES_SCHEME = "postgresql+psycopg2://"
+SQLITE_MARK = "# Storage in SQLite"
 PRACTICE_CREDENTIAL = "practice-token"
 # Not a secret: it protects invented people, and a fixed key keeps the practice ground the same on every machine.
 PRACTICE_KEY = "the practice ground holds no real person"
@@ -173,6 +177,10 @@ class Settings(BaseModel):
         """Codes of the DHIS2 servers, in file order."""
         return tuple(entry["code"] for entry in self.dhis2)
 
+    def dhis2_starts(self) -> dict[str, date]:
+        """First day of which each server's data are collected, where the settings name one."""
+        return {e["code"]: e["data_from"] for e in self.dhis2 if isinstance(e.get("data_from"), date)}
+
     def credential(self, env: str | None) -> str | None:
         """The secret in environment variable `env`. Raises SettingsError when it is named, unset and the sources are real."""
         if env is None:
@@ -251,7 +259,12 @@ def _storage_block(settings: Settings) -> str:
     env = settings.dagster.postgres_url_env
     if env is None:
         return ""
-    settings.secret(env)
+    url = settings.secret(env) or ""
+    if not url.startswith(POSTGRES_SCHEME):
+        raise SettingsError(
+            f"{settings.file.name}: {env} must hold a URL that begins with {POSTGRES_SCHEME}, such as "
+            f"{POSTGRES_SCHEME}user:password@host:5432/database; found {url.partition('://')[0] or 'nothing'}://"
+        )
     return f"storage:\n  postgres:\n    postgres_url:\n      env: {env}\n"
 
 
@@ -259,7 +272,11 @@ def use_dagster_home(settings: Settings) -> Path:
     """DAGSTER_HOME is this installation's, with the shipped dagster.yaml in it, unless the caller set one."""
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(settings.dagster_home)))
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    shipped = (PROJECT / "dagster.yaml").read_text(encoding="utf-8") + _storage_block(settings)
+    shipped = (PROJECT / "dagster.yaml").read_text(encoding="utf-8")
+    storage = _storage_block(settings)
+    if storage:
+        # The shipped file's SQLite storage is its last part; PostgreSQL takes its place.
+        shipped = shipped.partition(SQLITE_MARK)[0] + storage
     target = home / "dagster.yaml"
     if not target.exists() or target.read_text(encoding="utf-8") != shipped:
         target.write_text(shipped, encoding="utf-8")

@@ -143,6 +143,17 @@ class Warehouse:
                 for name in names
             }
 
+    def changed_at(self, names: Iterable[str]) -> dict[str, datetime]:
+        """When each of these tables last changed a row with history; a table that never did, or has none, is left out."""
+        if not self.exists:
+            return {}
+        found = self.read(
+            """select table_name, max(refresh_at) as changed_at from ops.load where list_contains($names, table_name)
+            and coalesce(inserted, 0) + coalesce(changed, 0) + coalesce(closed, 0) > 0 group by table_name""",
+            {"names": sorted(names)},
+        )
+        return dict(found.iter_rows())
+
     def last_refresh_at(self) -> datetime | None:
         """System time of the last refresh that wrote anything; None for a new store."""
         if not self.exists:

@@ -99,6 +99,20 @@ def plan_chunks(
     return chunks
 
 
+def chunks_between(mapping: InstanceMapping, first_on: date, last_on: date) -> list[Chunk]:
+    """The chunks that cover, for every data set and root, the periods that begin between two days."""
+    chunks = []
+    for data_set in mapping.data_sets:
+        found = periods_between(data_set.period_type, mapping.data_from, last_on)
+        periods = [period for period in found if first_on <= period.start_on <= last_on]
+        if periods:
+            chunks += [
+                Chunk(data_set.uid, data_set.period_type, periods[0].start_on, periods[-1].end_on, root)
+                for root in mapping.root_org_units
+            ]
+    return chunks
+
+
 def halved(chunk: Chunk, children: Mapping[str, Sequence[str]]) -> list[Chunk]:
     """Two halves of the chunk's periods, or, when it has one period, its org unit alone and each child's sub-tree.
 

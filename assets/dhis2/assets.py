@@ -4,19 +4,31 @@ Belongs here: declaring, and telling the outcome of each server apart. Does not 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
 
-from assets.declare import check_specs, fail_alone, landing_key, load_results, load_specs, loaded_tables, selected
+from assets.declare import (
+    backfill_step,
+    check_specs,
+    fail_alone,
+    landing_key,
+    load_results,
+    load_specs,
+    loaded_tables,
+    months_from,
+    selected,
+)
 from assets.dhis2.errors import Dhis2Error
-from assets.dhis2.extract import pull_instance
+from assets.dhis2.extract import pull_instance, pull_span
 from assets.dhis2.instants import format_instant
 from assets.dhis2.mapping import InstanceMapping
 from assets.dhis2.payload import stage_frames
 from assets.dhis2.sources import Dhis2Server
 from assets.loading import Batch, SourceReport, TableLoad, load_source
 from assets.progress import pull_progress
+from methods.periods import parse_period
 from methods.pseudonym import Pseudonymiser
 from warehouse.clock import Refresh
 from warehouse.landing import Landing, Receipt
@@ -26,13 +38,59 @@ from warehouse.store import Warehouse
 JOINT = "core.referral"
 """Made from both servers' records by `assets.core`, not by the load of one server."""
 
+FIRST_MONTH = date(2020, 1, 1)
+"""First month of a server whose settings name none."""
+
 RECONCILE_DAYS = 28
 """A listing of all tracker UIDs shows purged records; every fourth weekly pull asks for one."""
 
 
-def build(servers: Sequence[str], scales: Scales) -> Sequence[dg.AssetsDefinition]:
-    """The assets `landing/dhis2_<server>` and the tables of group dhis2 in staging and core."""
-    return [*(_landing_asset(code) for code in servers), _load_step(servers, scales)]
+def build(
+    servers: Sequence[str], scales: Scales, data_from: Mapping[str, date] | None = None
+) -> Sequence[dg.AssetsDefinition]:
+    """The assets `landing/dhis2_<server>`, the tables of group dhis2 in staging and core, and the months of each server.
+
+    `data_from`: first day of which a server's data are collected.
+    """
+    starts = data_from or {}
+    return [
+        *(_landing_asset(code) for code in servers),
+        _load_step(servers, scales),
+        *(_months(code, starts.get(code, FIRST_MONTH)) for code in servers),
+    ]
+
+
+def _months(code: str, first_on: date) -> dg.AssetsDefinition:
+    source = f"dhis2_{code}"
+
+    def ask_again(months: Sequence[str], landing: Landing, _: Warehouse, refresh: Refresh, resources: Any) -> Any:
+        server: Dhis2Server = resources.dhis2_servers[code]
+        first, last = months[0], months[-1]
+
+        def pull_factory(part: str) -> Any:
+            return landing.pull(source, f"{part}-{first}-{last}", refresh.as_at, is_practice=refresh.is_practice)
+
+        try:
+            pulled = pull_span(
+                server.client(),
+                server.mapping,
+                pull_factory,
+                parse_period(first).start_on,
+                parse_period(last).end_on,
+                pull_progress(source),
+            )
+        except Dhis2Error as fault:
+            raise dg.Failure(str(fault), allow_retries=False) from fault
+        landing.note_pull(pulled.receipts, refresh.as_at)
+        return batches(server.mapping, landing)
+
+    return backfill_step(
+        source,
+        months_from(first_on),
+        f"Data values of chosen months are asked of server `{code}` again, whatever their date of change.",
+        ask_again,
+        frozenset({"dhis2_servers"}),
+    )
 
 
 def _landing_asset(code: str) -> dg.AssetsDefinition:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any, Final, Literal, TypeVar
 
 import pyarrow.parquet
@@ -121,6 +121,29 @@ def pull_instance(
     return PullResult(
         receipts, str(reached), "full" if since is None else "incremental", run.counts, tuple(run.warnings)
     )
+
+
+def pull_span(
+    client: Dhis2Client,
+    mapping: InstanceMapping,
+    pull_factory: Callable[[str], Pull],
+    first_on: date,
+    last_on: date,
+    progress: Progress | None = None,
+) -> PullResult:
+    """The data values of the periods that begin between two days are landed again, as changes to what is known.
+
+    The receipts carry no watermark: the weekly pull goes on from where it was. A value that the server removed without a
+    trace stays; a full refresh finds those. Raises Dhis2Error.
+    """
+    facts = metadata.server_facts(client)
+    metadata.require_scope(client, mapping)
+    since = datetime.combine(first_on, time(), facts.zone)
+    run = _Run(client, mapping, facts, pull_factory, since, progress or (lambda part, done, total: None))
+    units = run.pull_metadata()
+    roots = metadata.topmost(mapping.root_org_units, units)
+    run.pull_values(roots, metadata.children_of(units), since=since, span=(first_on, last_on))
+    return PullResult(tuple(run.receipts), "", "incremental", run.counts, tuple(run.warnings))
 
 
 def _since(watermark: str | None, mapping: InstanceMapping, facts: ServerFacts) -> tuple[datetime | None, list[str]]:
@@ -250,10 +273,23 @@ class _Run:
     def _first_position(self) -> Position:
         return Position(page_size=tracker.page_size_at_most(self.mapping.page_size))
 
-    def pull_values(self, roots: Sequence[str], below: Mapping[str, Sequence[str]], *, since: datetime | None) -> None:
-        """Data values are landed as Parquet, one file per chunk, several chunks at a time, in constant memory."""
+    def pull_values(
+        self,
+        roots: Sequence[str],
+        below: Mapping[str, Sequence[str]],
+        *,
+        since: datetime | None,
+        span: tuple[date, date] | None = None,
+    ) -> None:
+        """Data values are landed as Parquet, one file per chunk, several chunks at a time, in constant memory.
+
+        With a `span`: every value, deletions included, of the periods that begin in it, whenever it was changed.
+        """
         pull, begun = self._begin("data_values", since)
-        chunks = self._chunks(roots, begun, by_year=since is None)
+        if span is None:
+            chunks = self._chunks(roots, begun, by_year=since is None)
+        else:
+            chunks = aggregate.chunks_between(replace(self.mapping, root_org_units=tuple(roots)), *span)
         elements = frozenset(self.mapping.element_concepts())
 
         def land(chunk: Chunk) -> ChunkCounts:
@@ -261,7 +297,7 @@ class _Run:
             if pull.written(name):
                 rows = pyarrow.parquet.read_metadata(pull.folder / name).num_rows
                 return ChunkCounts(received=rows)
-            parameters = aggregate.value_parameters(chunk, since)
+            parameters = aggregate.value_parameters(chunk, since if span is None else None)
 
             def copy(stream: Any) -> ChunkCounts:
                 with pull.open(name) as target:

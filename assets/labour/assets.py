@@ -4,16 +4,19 @@ Belongs here: declaring. Does not belong here: reading files.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
 
 from assets.declare import (
+    backfill_step,
     check_specs,
     landing_key,
     load_results,
     load_step,
     loaded_tables,
+    months_from,
     selected,
     table_key,
     table_spec,
@@ -24,7 +27,7 @@ from assets.labour.findings import SOURCE as RECONCILIATION
 from assets.labour.findings import TABLE as FINDINGS
 from assets.labour.findings import current_findings
 from assets.labour.stage import batches
-from assets.loading import derive_table, known_receipts
+from assets.loading import Batches, derive_table, known_receipts, loaded_receipt_ids
 from methods.pseudonym import Pseudonymiser
 from warehouse.catalogue.table_catalogue import tables
 from warehouse.clock import Refresh
@@ -33,6 +36,8 @@ from warehouse.quality import Scales
 from warehouse.store import Warehouse
 
 SOURCE = "labour"
+FIRST_MONTH = date(2020, 1, 1)
+"""The first month of which bulletins are collected."""
 
 
 def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
@@ -104,4 +109,28 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         )
         yield from selected(context, load_results([findings], [report], warehouse.row_counts([FINDINGS]), scales))
 
-    return [land_labour, load_step(SOURCE, loaded, scales, batches), reconcile_labour]
+    months = backfill_step(
+        SOURCE,
+        months_from(FIRST_MONTH),
+        "Landed labour files are read again, by the month in which they were published: after a layout or reader was mended.",
+        read_months_again,
+    )
+    return [land_labour, load_step(SOURCE, loaded, scales, batches), reconcile_labour, months]
+
+
+def read_months_again(
+    months: Sequence[str], landing: Landing, warehouse: Warehouse, refresh: Refresh, _: Any
+) -> Batches:
+    """The loaded files that were published in these months (received, where nothing says when) wait to be read again."""
+    wanted = set(months)
+    loaded = loaded_receipt_ids(warehouse, SOURCE)
+    landing.note_again(
+        SOURCE,
+        {
+            receipt.receipt_id
+            for receipt in landing.receipts(SOURCE)
+            if receipt.receipt_id in loaded
+            and (receipt.published_on or receipt.received_at)[:7].replace("-", "") in wanted
+        },
+    )
+    return batches(landing)

@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 
 from assets.declare import (
+    backfill_step,
     check_specs,
     landing_key,
     load_results,
@@ -20,7 +21,7 @@ from assets.declare import (
     table_spec,
 )
 from assets.inbox import Inbox
-from assets.loading import Batch, TableLoad, derive_table, known_receipts
+from assets.loading import Batch, TableLoad, derive_table, known_receipts, loaded_receipt_ids
 from assets.survey.declarations import load_designs, load_measures, load_recodes
 from assets.survey.estimate import estimate_frame
 from assets.survey.inbox import landed_digests, pull_inbox
@@ -117,7 +118,29 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             context, load_results([estimates], [report], warehouse.row_counts([estimates.name]), scales)
         )
 
-    return [land_survey, load_step(SOURCE, loaded, scales, batches), estimate_surveys]
+    waves = backfill_step(
+        SOURCE,
+        dg.StaticPartitionsDefinition(sorted(recode.part_code for recode in load_recodes().values())),
+        "Landed survey waves are coded again: after a recode or design was mended.",
+        code_waves_again,
+    )
+    return [land_survey, load_step(SOURCE, loaded, scales, batches), estimate_surveys, waves]
+
+
+def code_waves_again(
+    waves: Sequence[str], landing: Landing, warehouse: Warehouse, refresh: Refresh, _: Any
+) -> Callable[[Sequence[Receipt]], Iterable[Batch]]:
+    """The loaded files of these waves wait to be coded again."""
+    loaded = loaded_receipt_ids(warehouse, SOURCE)
+    landing.note_again(
+        SOURCE,
+        {
+            receipt.receipt_id
+            for receipt in landing.receipts(SOURCE)
+            if receipt.receipt_id in loaded and receipt.part_code in set(waves)
+        },
+    )
+    return batches(landing)
 
 
 def estimate_current_people(connection: Any) -> pl.DataFrame:

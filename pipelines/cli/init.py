@@ -55,7 +55,7 @@ mail_to = []
 
 [dagster]
 # Runs and events are kept in SQLite files in the state folder. For PostgreSQL name a variable with its URL.
-# postgres_url_env = "MHWG_DAGSTER_POSTGRES_URL"   # postgresql://user:password@host:5432/database
+# postgres_url_env = "MHWG_DAGSTER_POSTGRES_URL"   # postgresql+psycopg2://user:password@host:5432/database
 
 # DHIS2 servers: one [[dhis2]] each, with the UIDs of what is collected. `mhwg sources discover` drafts the mapping from the
 # server itself, practice/mhwg.toml explains every key, docs/dhis2.md connects a server step by step.

@@ -146,3 +146,9 @@ def new_river(folder: Path, url: str, **settings: Any) -> River:
         shutil.copy(sent / name, inbox / name)
     shutil.rmtree(sent)
     return river
+
+
+@pytest.fixture(scope="session")
+def small_rivers() -> Any:
+    """This module, for tests that make rivers of their own."""
+    return sys.modules[__name__]

@@ -3,15 +3,14 @@
 Needs Debian's `postgresql` (CI installs it); without it the tests say so and are skipped.
 """
 
-import importlib.util
 import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,20 +58,16 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 break
             assert server.poll() is None, "PostgreSQL did not start"
             time.sleep(0.1)
-        yield f"postgresql://mhwg@127.0.0.1:{port}/postgres"
+        yield f"postgresql+psycopg2://mhwg@127.0.0.1:{port}/postgres"
     finally:
         server.terminate()
         server.wait()
 
 
 @pytest.fixture(scope="module")
-def river(tmp_path_factory: pytest.TempPathFactory, postgres: str):
+def river(tmp_path_factory: pytest.TempPathFactory, postgres: str, small_rivers: Any):
     """A small installation whose settings name the database, refreshed once."""
-    spec = importlib.util.spec_from_file_location("small_rivers_postgres", Path(__file__).with_name("conftest.py"))
-    small = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = small
-    spec.loader.exec_module(small)
-    river = small.new_river(
+    river = small_rivers.new_river(
         tmp_path_factory.mktemp("office"), "http://127.0.0.1:9", dagster={"postgres_url_env": "MHWG_TEST_POSTGRES"}
     )
     river.settings["dhis2"] = []
@@ -92,7 +87,7 @@ def test_runs_and_events_are_in_the_database_and_nowhere_else(river, postgres):
     import psycopg2
 
     installation, _ = river
-    with psycopg2.connect(postgres) as database, database.cursor() as cursor:
+    with psycopg2.connect(postgres.replace("+psycopg2", "")) as database, database.cursor() as cursor:
         cursor.execute("select count(*) from runs where status = 'SUCCESS'")
         assert cursor.fetchall()[0][0] == 1
         cursor.execute("select count(*) from event_logs where dagster_event_type = 'ASSET_MATERIALIZATION'")

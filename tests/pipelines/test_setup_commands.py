@@ -171,7 +171,12 @@ def test_postgres_is_named_by_its_variable_only_and_must_be_set(office: Path, mo
     with pytest.raises(SettingsError, match="MHWG_PG"):
         use_dagster_home(load_settings())
     monkeypatch.setenv("MHWG_PG", "postgresql://someone:secret@127.0.0.1/dagster")
+    with pytest.raises(SettingsError, match="psycopg2") as caught:  # SQLAlchemy 2.1 would ask for another driver
+        use_dagster_home(load_settings())
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv("MHWG_PG", "postgresql+psycopg2://someone:secret@127.0.0.1/dagster")
     monkeypatch.setenv("DAGSTER_HOME", str(office / "home"))
     written = (use_dagster_home(load_settings()) / "dagster.yaml").read_text(encoding="utf-8")
     assert "env: MHWG_PG" in written
+    assert "event_log_storage" not in written, "Dagster takes one storage or its parts, not both"
     assert "secret" not in written
