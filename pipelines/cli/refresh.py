@@ -6,6 +6,7 @@ Belongs here: running the job in this process and drawing its progress and summa
 import json
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -25,6 +26,13 @@ log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 6 * 3600.0
 STEP_LOG = "mhwg.steps"
+QUIET = (
+    "great_expectations",
+    "urllib3",
+    "alembic",
+    "dagster",
+    "dagster._core.execution.plan.active",  # tells of every check of a step that had nothing to weigh
+)
 _TITLES = {"refresh": "Weekly refresh", "release": "Release from what the warehouse holds"}
 
 
@@ -119,7 +127,9 @@ def execute(settings: Settings, job_name: str = "refresh", purpose: Purpose | No
             run_config={"loggers": {"progress": {}}},
             tags={LAUNCHED_BY: "cli", USER: user(), **process_tag(os.getpid()), **purpose.tags},
         )
-        not_told = tell(settings, instance, result.run_id)
+        not_told = None if _was_stopped(result) else tell(settings, instance, result.run_id)
+    if _was_stopped(result):
+        raise KeyboardInterrupt
     if not_told:
         log.warning("%s", not_told)
     outcome = Outcome(succeeded=result.success, is_practice=settings.practice)
@@ -150,6 +160,22 @@ def execute(settings: Settings, job_name: str = "refresh", purpose: Purpose | No
     return outcome
 
 
+def _was_stopped(result: Any) -> bool:
+    return not result.success and any(_is_interruption(event) for event in result.all_events)
+
+
+def _is_interruption(event: Any) -> bool:
+    """True for the failure that Ctrl-C leaves: Dagster ends the step and the run, and swallows the interrupt."""
+    error = event.step_failure_data.error if event.is_step_failure else None
+    if event.is_job_failure:
+        error = event.job_failure_data.error
+    while error is not None:
+        if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
+            return True
+        error = error.cause
+    return False
+
+
 def chosen_keys(assets: Sequence[Any], purpose: Purpose) -> frozenset[Any] | None:
     """The assets of the chosen sources and of everything that rests on several; None when all sources are meant.
 
@@ -176,7 +202,10 @@ def _root_sentence(error: Any) -> str:
 @contextmanager
 def _quiet_libraries() -> Iterator[None]:
     """Libraries that talk to the root logger stay out of the progress display."""
-    noisy = [logging.getLogger(name) for name in ("great_expectations", "urllib3", "alembic", "dagster")]
+    warnings.filterwarnings(
+        "ignore", message=r"Parameter `backfill_policy`"
+    )  # beta in Dagster 1.13; the version is pinned
+    noisy = [logging.getLogger(name) for name in QUIET]
     levels = [logger.level for logger in noisy]
     for logger in noisy:
         logger.setLevel(logging.ERROR)

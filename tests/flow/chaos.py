@@ -221,7 +221,8 @@ class Ground:
         folder = self.folder / f"{fault}-{number}"
         shutil.rmtree(folder, ignore_errors=True)
         river = self.base.copy(folder)
-        bring_change(river, self.small)
+        if self.source == "programme":
+            bring_change(river, self.small)
         return river
 
 
@@ -522,7 +523,7 @@ def corrupt_stores(ground: Ground, tally: Tally, runs: int, chance: random.Rando
 class CuttingProxy:
     """A TCP proxy in front of a server that cuts every connection after so many bytes of answer, until told to stop."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: int) -> None:
         self.target = target
         self.cut_after: int | None = None
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -531,14 +532,11 @@ class CuttingProxy:
 
     def _accept(self) -> None:
         while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:
-                return
+            near, _ = self.listener.accept()
             threading.Thread(target=self._carry, args=(near,), daemon=True).start()
 
     def _carry(self, near: socket.socket) -> None:
-        with near, socket.create_connection(self.target) as far:
+        with near, socket.create_connection(("127.0.0.1", self.target)) as far:
             threading.Thread(target=self._pump, args=(near, far, None), daemon=True).start()
             self._pump(far, near, self.cut_after)
             with suppress(OSError):
@@ -556,6 +554,94 @@ class CuttingProxy:
                 sent += len(data)
 
 
+def serve_and_cut() -> None:
+    """The practice server of Viet Nam behind a cutting proxy, in a process of its own (this one must not have threads when
+    it forks). Says the proxy's port; each line of standard input is a number of bytes, or empty for no cutting."""
+    small = _conftest()
+    with tempfile.TemporaryDirectory(prefix="chaos-clock-") as folder:
+        clock = small.PracticeClock(Path(folder))
+        running = small.serve(small.World(clock.seed), clock, (small.SERVER,))
+        proxy = CuttingProxy(int(running.urls[small.SERVER].rpartition(":")[2].partition("/")[0]))
+        print(proxy.port, flush=True)
+        for line in sys.stdin:
+            proxy.cut_after = int(line) if line.strip() else None
+            print("ok", flush=True)
+        running.stop()
+
+
+@contextmanager
+def wire(ground: Ground) -> Iterator[tuple[Ground, Callable[[int | None], None]]]:
+    """The installation with a DHIS2 server behind a proxy; calling the second makes the proxy cut, or stop cutting."""
+    server = subprocess.Popen(
+        [sys.executable, __file__, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdin
+    assert server.stdout
+
+    def cut(after: int | None) -> None:
+        assert server.stdin
+        assert server.stdout
+        server.stdin.write(f"{'' if after is None else after}\n")
+        server.stdin.flush()
+        server.stdout.readline()
+
+    try:
+        base = ground.base.copy(ground.folder / "wire")
+        base.settings["dhis2"] = [ground.small.small_server(f"http://127.0.0.1:{int(server.stdout.readline())}")]
+        base.write_settings()
+        job_of.cache_clear()
+        os.environ.update(base.environment())
+        job_of("refresh_dhis2_vnm")
+        whole = base.copy(ground.folder / "wire-whole")
+        begun = time.monotonic()
+        told = run(lambda: refresh(whole, "dhis2_vnm"))
+        assert told["refresh_dhis2_vnm"]["success"], told
+        seconds = time.monotonic() - begun
+        yield (
+            Ground(ground.folder, base, run(lambda: content(whole)), {}, seconds, 0.0, ground.small, "dhis2_vnm"),
+            cut,
+        )
+    finally:
+        server.stdin.close()
+        server.wait()
+        job_of.cache_clear()
+
+
+def cut_servers(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
+    """The server's connections break in the middle of an answer, every time, until the client gives up; then it is back."""
+    with wire(ground) as (installation, cut):
+        for number in range(runs):
+
+            def disturb(river: Any) -> None:
+                cut(int(chance.choice([0, 300, 5_000, 60_000]) * chance.uniform(0.2, 1.0)))
+                told = run(lambda: refresh(river, installation.source))
+                if told and told["refresh_dhis2_vnm"]["success"]:
+                    tally.notes.append("nothing was long enough to be cut")
+                cut(None)
+
+            disturbed(installation, number, tally, disturb)
+
+
+def lose_names(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
+    """No host name can be resolved; then it can."""
+
+    def no_names() -> None:
+        def unknown(*_: Any, **__: Any) -> Any:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        socket.getaddrinfo = unknown
+
+    with wire(ground) as (installation, _):
+        for number in range(runs):
+
+            def disturb(river: Any) -> None:
+                told = run(lambda: refresh(river, installation.source), before=no_names)
+                if not told or told["refresh_dhis2_vnm"]["success"]:
+                    tally.notes.append(f"a pull without names: {str(told)[-300:]}")
+
+            disturbed(installation, number, tally, disturb)
+
+
 FAULTS: dict[str, Callable[[Ground, Tally, int, random.Random], None]] = {
     "kill -9 during pull and load": kill_loads,
     "kill -9 during load, computation and release": kill_releases,
@@ -566,6 +652,8 @@ FAULTS: dict[str, Callable[[Ground, Tally, int, random.Random], None]] = {
     "two refreshes at once": refresh_twice_at_once,
     "truncated landed file": cut_landed_files,
     "corrupted warehouse": corrupt_stores,
+    "server dying mid-page": cut_servers,
+    "DNS failure": lose_names,
 }
 
 
@@ -598,6 +686,26 @@ def tallies(runs: dict[str, int], seed: int, folder: Path) -> list[Tally]:
     return found
 
 
+BEGIN, END = "<!-- generated by tests/flow/chaos.py -->", "<!-- end of the generated table -->"
+
+
+def write_table(document: Path, found: list[Tally], seed: int) -> None:
+    """The document's table says what these trials found; rows of faults that were not tried this time stay."""
+    text = document.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    old, _, after = rest.partition(END)
+    rows = {
+        line.split("|")[1].strip(): line for line in old.splitlines() if line.startswith("| ") and "---" not in line
+    }
+    for tally in found:
+        rows[tally.fault] = (
+            f"| {tally.fault} | {tally.tried} | {tally.lost} | {tally.doubled} | {tally.disturbed} | {seed} |"
+        )
+    lines = ["| fault | times tried | lost | doubled | readers disturbed | seed |", "|---|---:|---:|---:|---:|---:|"]
+    lines += [rows[fault] for fault in FAULTS if fault in rows]
+    document.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
+
+
 def main() -> int:
     """The trials have run and the table is written."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -607,7 +715,11 @@ def main() -> int:
     parser.add_argument("--each", type=int, help="this many trials of every fault")
     parser.add_argument("--write", type=Path, help="write the table into this document")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.serve:
+        serve_and_cut()
+        return 0
     runs = {fault: arguments.each or max(1, arguments.runs // 10) for fault in FAULTS}
     if not arguments.each:
         runs["kill -9 during pull and load"] = arguments.runs
@@ -618,6 +730,8 @@ def main() -> int:
         found = tallies(runs, arguments.seed, Path(folder))
     if arguments.json:
         print(json.dumps([tally.__dict__ for tally in found]))
+    if arguments.write:
+        write_table(arguments.write, found, arguments.seed)
     return int(any(tally.lost or tally.doubled or tally.disturbed for tally in found))
 
 
