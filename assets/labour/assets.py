@@ -122,15 +122,18 @@ def read_months_again(
     months: Sequence[str], landing: Landing, warehouse: Warehouse, refresh: Refresh, _: Any
 ) -> Batches:
     """The loaded files that were published in these months (received, where nothing says when) wait to be read again."""
-    wanted = set(months)
-    loaded = loaded_receipt_ids(warehouse, SOURCE)
-    landing.note_again(
-        SOURCE,
-        {
-            receipt.receipt_id
-            for receipt in landing.receipts(SOURCE)
-            if receipt.receipt_id in loaded
-            and (receipt.published_on or receipt.received_at)[:7].replace("-", "") in wanted
-        },
+    published = dict(
+        warehouse.read(
+            "select receipt_id, strftime(max(published_on), '%Y%m') as month from core.labour_document group by receipt_id"
+        ).iter_rows()
+        if warehouse.exists
+        else ()
     )
+    loaded = loaded_receipt_ids(warehouse, SOURCE)
+    chosen = {
+        receipt.receipt_id
+        for receipt in landing.receipts(SOURCE)
+        if published.get(receipt.receipt_id, receipt.received_at[:7].replace("-", "")) in set(months)
+    }
+    landing.note_again(SOURCE, chosen & loaded)
     return batches(landing)

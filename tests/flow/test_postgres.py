@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,16 +28,14 @@ def _free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL cluster of its own, gone afterwards. The server refuses to run as root, so then it is run as
     the user that Debian made for it."""
-    folder = tmp_path_factory.mktemp("postgres")
+    # Not below pytest's own folder: every session that starts closes that one for all other users again.
+    folder = Path(tempfile.mkdtemp(prefix="mhwg-postgres-"))
     options = {}
     if os.geteuid() == 0:
         options = {"user": "postgres", "group": "postgres", "extra_groups": []}
-        for parent in (folder, *folder.parents):
-            if parent.name.startswith("pytest"):
-                parent.chmod(0o755)
         shutil.chown(folder, "postgres", "postgres")
     port = _free_port()
     data = folder / "data"
@@ -62,6 +61,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
