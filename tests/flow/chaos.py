@@ -37,6 +37,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
 Rows = dict[str, list[str]]
+STOP_AT: list[float] = []
+"""When no further trial is begun; empty: never."""
 
 
 def _conftest() -> Any:
@@ -295,6 +297,8 @@ def disturbed(
     ground: Ground, number: int, tally: Tally, disturb: Callable[[Any], None], *, is_release: bool = False
 ) -> None:
     """One trial: an open reader, the fault, the release as it was before or as a whole new one, then the judgement."""
+    if STOP_AT and time.monotonic() > STOP_AT[0]:
+        return
     river = ground.trial(number, tally.fault.replace(" ", "-").replace("/", "-"))
     before = release_state(river)
     with reader(river) as ask:
@@ -697,7 +701,7 @@ def write_table(document: Path, found: list[Tally], seed: int) -> None:
     rows = {
         line.split("|")[1].strip(): line for line in old.splitlines() if line.startswith("| ") and "---" not in line
     }
-    for tally in found:
+    for tally in (entry for entry in found if entry.tried):
         rows[tally.fault] = (
             f"| {tally.fault} | {tally.tried} | {tally.lost} | {tally.doubled} | {tally.disturbed} | {seed} |"
         )
@@ -713,6 +717,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=20260706)
     parser.add_argument("--only", action="append", help="only this fault; may repeat")
     parser.add_argument("--each", type=int, help="this many trials of every fault")
+    parser.add_argument("--minutes", type=float, help="begin no trial after so many minutes")
     parser.add_argument("--write", type=Path, help="write the table into this document")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
@@ -720,6 +725,8 @@ def main() -> int:
     if arguments.serve:
         serve_and_cut()
         return 0
+    if arguments.minutes:
+        STOP_AT.append(time.monotonic() + 60 * arguments.minutes)
     runs = {fault: arguments.each or max(1, arguments.runs // 10) for fault in FAULTS}
     if not arguments.each:
         runs["kill -9 during pull and load"] = arguments.runs
