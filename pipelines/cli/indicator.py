@@ -82,9 +82,10 @@ def run_alternates(code: str, *, as_json: bool) -> int:
         console().print_json(json.dumps(rows, ensure_ascii=False))
         return Exit.DONE
     for row in rows:
+        difference = "" if row["difference_percent"] is None else f" ({row['difference_percent']:+.1f} %)"
         console().print(
-            f"{row['area_code']}  {row['period_code']}  {row['published_value']:.4g} as published, {row['value']:.4g} "
-            f"({row['difference_percent']:+.1f} %) on {row['edition']}",
+            f"{row['area_code']}  {row['period_code']}  {row['published_value']:.4g} as published, {row['value']:.4g}"
+            f"{difference} on {row['edition']}",
             highlight=False,
             soft_wrap=True,
         )

@@ -15,7 +15,8 @@ from warehouse.publishing.release import build_release
 
 @pytest.fixture
 def published(tmp_path: Any, catalogue: Any, context: Any, observe: Any, protect_rows: Any) -> Any:
-    """Laos notifies 50 cases among 100,000 people, and Viet Nam a hidden number; another source counts 80,000 people in Laos."""
+    """Laos notifies 50 cases among 100,000 people, Cambodia none, and Viet Nam a hidden number; another source counts 80,000 people
+    in each. (A rate of zero has no difference in percent: the page of the indicator broke off there and no release was made.)"""
     cards = tuple(
         dataclasses.replace(card, factor=100_000, alternates=(("population_world_bank", "WDI 2024"),))
         if card.code == "TB02"
@@ -27,10 +28,15 @@ def published(tmp_path: Any, catalogue: Any, context: Any, observe: Any, protect
         observe("TB02", "LAO", "2023", 50.0, numerator=50, denominator=100_000),
         observe("TB02", "LAO", "2022", 40.0, numerator=40, denominator=100_000),
         observe("TB02", "LAO", "2023", 30.0, numerator=15, denominator=50_000, sex_code="F"),
+        observe("TB02", "KHM", "2023", 0.0, numerator=0, denominator=100_000),
         observe("TB02", "VNM", "2023", None, obs_status="Q", obs_flags=["Q"], conf_status="C"),
     ]
     others = pl.DataFrame(
-        [("population_world_bank", area, year, "_T", 80_000.0) for area in ("LAO", "VNM") for year in ("2022", "2023")],
+        [
+            ("population_world_bank", area, year, "_T", 80_000.0)
+            for area in ("KHM", "LAO", "VNM")
+            for year in ("2022", "2023")
+        ],
         schema=DENOMINATOR_SCHEMA,
         orient="row",
     )
@@ -51,9 +57,9 @@ def test_alternates_are_in_the_files_the_database_the_page_and_the_terminal(
     assert (row["value"], row["published_value"], row["difference_percent"]) == (62.5, 50, 25)
     assert frame.filter(area_code="VNM").is_empty(), "what is hidden cannot be worked out from another population"
     with duckdb.connect(str(published.folder / "mhwg.duckdb"), read_only=True) as file:
-        assert file.execute("select difference_percent from alternate where period_code = '2023'").fetchall() == [
-            (25.0,)
-        ]
+        assert file.execute(
+            "select area_code, difference_percent from alternate where period_code = '2023' order by all"
+        ).fetchall() == [("KHM", None), ("LAO", 25.0)]
     for language, heading in (("en", "On another population"), ("vi", "Với nguồn dân số khác")):
         page = (published.folder / language / "TB02.html").read_text(encoding="utf-8")
         assert heading in page
@@ -62,7 +68,10 @@ def test_alternates_are_in_the_files_the_database_the_page_and_the_terminal(
     monkeypatch.setenv("MHWG_STATE", str(tmp_path))
     assert call(lambda: app(["indicator", "alternates", "tb02", "--json"], standalone_mode=False)) == 0
     told = json.loads(capsys.readouterr().out)
-    assert [(line["area_code"], line["period_code"], line["value"]) for line in told] == [("LAO", "2023", 62.5)]
+    assert [(line["area_code"], line["period_code"], line["value"]) for line in told] == [
+        ("KHM", "2023", 0.0),
+        ("LAO", "2023", 62.5),
+    ]
     assert call(lambda: app(["indicator", "alternates", "TB02"], standalone_mode=False)) == 0
     assert "+25.0 %" in capsys.readouterr().out
     assert call(lambda: app(["indicator", "alternates", "LM01"], standalone_mode=False)) == 6

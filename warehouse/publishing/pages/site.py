@@ -21,7 +21,7 @@ from warehouse.publishing import wording
 from warehouse.publishing.alternates import alternate_frame, latest_totals
 from warehouse.publishing.change_log import cause_counts, cause_words
 from warehouse.publishing.content import KEY_COLUMNS, IndicatorCard, ReleaseContent
-from warehouse.publishing.display import period_order, period_text, period_time, value_text
+from warehouse.publishing.display import NOT_APPLICABLE, period_order, period_text, period_time, value_text
 from warehouse.publishing.names import Names
 from warehouse.publishing.pages.charts import Point, Series, bar_chart, interval_chart, line_chart, tile_grid
 from warehouse.publishing.tables import COVERED_BY_MARK, Letters, cell_marks, display_text
@@ -477,7 +477,10 @@ class _Site:
                 "period": row["period_code"],
                 "edition": row["edition"],
                 "value": value_text(row["value"], card.decimals, self.language),
-                "difference": value_text(row["difference_percent"], 1, self.language),
+                # Zero on any population is zero: there is no difference in percent of it.
+                "difference": NOT_APPLICABLE
+                if row["difference_percent"] is None
+                else value_text(row["difference_percent"], 1, self.language),
             }
             for row in latest_totals(self._alternate_rows, card.code).iter_rows(named=True)
         ]
