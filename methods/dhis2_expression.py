@@ -17,6 +17,8 @@ from typing import Any, Literal
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
+from methods.periods import PERIOD_TYPES, Period
+
 Strategy = Literal["SKIP_IF_ANY_VALUE_MISSING", "SKIP_IF_ALL_VALUES_MISSING", "NEVER_SKIP"]
 Operator = Literal[
     "equal_to",
@@ -103,17 +105,17 @@ class Expression:
     """A parsed expression. Equal texts give equal expressions."""
 
     text: str
-    _tree: Any = field(repr=False, compare=False)
+    tree: Any = field(repr=False, compare=False)
 
     @cached_property
     def counted_items(self) -> frozenset[Item]:
         """Items whose presence decides whether a side is skipped."""
-        return frozenset(_items(self._tree, counted_only=True))
+        return frozenset(_items(self.tree, counted_only=True))
 
     @cached_property
     def items(self) -> frozenset[Item]:
         """Every item that the expression reads."""
-        return frozenset(_items(self._tree, counted_only=False))
+        return frozenset(_items(self.tree, counted_only=False))
 
     def evaluate(
         self,
@@ -135,7 +137,7 @@ class Expression:
         if strategy == "SKIP_IF_ALL_VALUES_MISSING" and counted and found == 0:
             return Side(None, len(counted), found)
         reader = _Reader(values, days, constants or {}, self.text)
-        result = reader.value(self._tree, replacing=True)
+        result = reader.value(self.tree, replacing=True)
         number = float(result) if isinstance(result, (int, float)) else None
         if number is not None and not math.isfinite(number):
             number = None
@@ -177,7 +179,7 @@ def _check_functions(tree: Any, text: str) -> None:
             raise UnsupportedExpressionError(text, f"function {name}() with {given} arguments")
 
 
-def _read_item(token: str, text: str) -> Item | str:
+def read_item(token: str, text: str) -> Item | str:
     """The item that a token names, or the UID of a constant."""
     kind, inner = token.split("{", 1)
     inner = inner.rstrip("}").strip()
@@ -196,7 +198,7 @@ def _items(tree: Any, *, counted_only: bool, text: str = "") -> Iterable[Item]:
     if isinstance(tree, Token):
         return
     if tree.data == "item":
-        read = _read_item(str(tree.children[0]), text)
+        read = read_item(str(tree.children[0]), text)
         if isinstance(read, Item):
             yield read
         return
@@ -242,7 +244,7 @@ class _Reader:
         return self._chain(kind, children, replacing)
 
     def _item(self, token: str, replacing: bool) -> Scalar:
-        read = _read_item(token, self.text)
+        read = read_item(token, self.text)
         if isinstance(read, str):
             if read not in self.constants:
                 raise UnsupportedExpressionError(self.text, f"constant {read} without a value")
@@ -433,8 +435,11 @@ def evaluate_rules(
     *,
     level_of_unit: Mapping[str, int] | None = None,
     constants: Mapping[str, float] | None = None,
+    periods: Iterable[Period] | None = None,
 ) -> Evaluation:
     """Every rule at every unit, period of its type and attribute option combination that holds any value of the run.
+
+    `periods` are those of the run; without it those that the values have. `dhis2_validation` does the same set at a time.
 
     Values are those stored at the unit itself, not of units below. A unit and period without a value for any rule of the
     run is not evaluated, NEVER_SKIP included. Of a data element collected over a longer period the value that contains the
@@ -444,16 +449,19 @@ def evaluate_rules(
         item.data_element_uid for rule in rules for side in (rule.left, rule.right) for item in side.expression.items
     }
     by_unit: dict[tuple[str, str], list[StoredValue]] = defaultdict(list)
-    periods: dict[str, dict[str, tuple[date, date]]] = defaultdict(dict)
+    spans: dict[str, dict[str, tuple[date, date]]] = defaultdict(dict)
+    for period in periods or ():
+        spans[period.type_code][period.code] = (period.start_on, period.end_on)
     for value in values:
-        periods[value.period_type][value.period_code] = (value.period_start_on, value.period_end_on)
+        if periods is None:
+            spans[value.period_type][value.period_code] = (value.period_start_on, value.period_end_on)
         if value.data_element_uid in wanted:
             by_unit[value.org_unit_uid, value.attribute_option_combo_uid].append(value)
     violations: list[Violation] = []
     evaluated = 0
     for (unit, attribute), stored in sorted(by_unit.items()):
         for period_type in sorted({rule.period_type for rule in rules}):
-            for code, (start, end) in sorted(periods[period_type].items()):
+            for code, (start, end) in sorted(spans[period_type].items()):
                 shortest = _shortest(stored, start, end)
                 if not shortest:
                     continue
@@ -536,6 +544,9 @@ def rules_from_metadata(payload: Iterable[Mapping[str, Any]]) -> tuple[list[Vali
 def _rule(raw: Mapping[str, Any], uid: str, name: str) -> ValidationRule:
     operator = str(raw.get("operator", ""))
     importance = str(raw.get("importance", "MEDIUM"))
+    period_type = str(raw.get("periodType", ""))
+    if period_type not in PERIOD_TYPES:
+        raise UnsupportedExpressionError("", f"period type {period_type or 'missing'}")
     if operator not in Operator.__args__:  # type: ignore[attr-defined]
         raise UnsupportedExpressionError("", f"operator {operator or 'missing'}")
     if importance not in ("HIGH", "MEDIUM", "LOW"):
@@ -552,7 +563,7 @@ def _rule(raw: Mapping[str, Any], uid: str, name: str) -> ValidationRule:
         name=name,
         importance=importance,  # type: ignore[arg-type]
         operator=operator,  # type: ignore[arg-type]
-        period_type=str(raw.get("periodType", "")),
+        period_type=period_type,
         left=sides[0],
         right=sides[1],
         levels=frozenset(int(level) for level in raw.get("organisationUnitLevels") or ()),

@@ -10,10 +10,9 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from methods.dhis2_expression import Evaluation, ValidationRule
 from methods.expected_reports import ledger, unexpected_reports
 from methods.outliers import OutlierPolicy, score_series
-from methods.periods import periods_between
+from methods.periods import parse_period, periods_between
 
 FINDING_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "instance_code": pl.String,
@@ -143,28 +142,28 @@ def unexpected_report_findings(unexpected: pl.DataFrame, as_at: datetime) -> pl.
     )
 
 
-def violation_findings(
-    instance_code: str, evaluation: Evaluation, rules: Sequence[ValidationRule], *, is_practice: bool
-) -> pl.DataFrame:
-    """Violations of a server's own validation rules; `observed_value` and `expected_value` are the left and right sides."""
-    by_uid = {rule.uid: rule for rule in rules}
-    severities = {"HIGH": "warning", "MEDIUM": "warning", "LOW": "info"}
-    rows = [
-        {
-            "instance_code": instance_code,
-            "subject_code": "/".join((v.rule_uid, v.org_unit_uid, v.period_code, v.attribute_option_combo_uid)),
-            "severity_code": severities[by_uid[v.rule_uid].importance],
-            "org_unit_uid": v.org_unit_uid,
-            "period_code": v.period_code,
-            "concept_code": by_uid[v.rule_uid].name,
-            "observed_value": v.left_value,
-            "expected_value": v.right_value,
-            "is_practice": is_practice,
-        }
-        for v in evaluation.violations
-    ]
-    schema = {name: FINDING_SCHEMA[name] for name in rows[0]} if rows else dict(FINDING_SCHEMA)
-    return _findings(pl.DataFrame(rows, schema=schema), "validation_rule", "internal")
+def violation_findings(violations: pl.DataFrame, as_at: datetime) -> pl.DataFrame:
+    """Recent violations of the servers' own validation rules, from the open rows of core.validation_result.
+
+    `observed_value` and `expected_value` are the left and right sides.
+    """
+    recent = (as_at - RECENT).date()
+    codes = violations["period_code"].unique().to_list()
+    lately = [code for code in codes if parse_period(code).start_on >= recent]
+    found = violations.filter(pl.col("period_code").is_in(lately))
+    return _findings(
+        found.with_columns(
+            subject_code=pl.concat_str(
+                "rule_uid", "org_unit_uid", "period_code", "attribute_option_combo_uid", separator="/"
+            ),
+            severity_code=pl.when(pl.col("importance_code") == "LOW").then(pl.lit("info")).otherwise(pl.lit("warning")),
+            concept_code=pl.col("name"),
+            observed_value=pl.col("left_value"),
+            expected_value=pl.col("right_value"),
+        ),
+        "validation_rule",
+        "internal",
+    )
 
 
 def disagreement_findings(

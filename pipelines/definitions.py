@@ -9,6 +9,7 @@ from assets.programme import assets as programme
 from assets.quality import assets as quality
 from assets.reference import assets as reference
 from assets.survey import assets as survey
+from assets.validation import assets as validation
 from expectations.scales import GreatExpectationsScales
 from pipelines.alert_sensors import alert_sensors
 from pipelines.freshness import with_freshness
@@ -32,6 +33,7 @@ def defs() -> dg.Definitions:
         *survey.build(scales),
         *programme.build(scales),
         *core.build(scales),
+        *validation.build(scales),
         *quality.build(scales),
         *indicators.build(scales),
         *release.build(scales),

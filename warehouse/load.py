@@ -6,6 +6,7 @@ like (`assets`), rules (`expectations`), history arithmetic (`warehouse.history`
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,10 @@ from warehouse.quality import RuleOutcome, Scales, WeighingContext
 from warehouse.store import Warehouse
 
 MODELS = Path(__file__).parent / "models"
+
+_SPOOLED_ROWS = 10_000
+"""From this many rows on a frame is handed over as a file: DuckDB 2.0.1 keeps every registered Arrow table until its connection
+closes, unregistered or not; each million of staged values held 200 MB more."""
 
 
 class CriticalRuleFailed(Exception):
@@ -134,10 +139,26 @@ class LoadTransaction:
     def _insert(self, table: Table, frame: pl.DataFrame) -> None:
         if frame.is_empty():
             return
-        self.connection.register("staged_frame", frame.to_arrow())
         columns = ", ".join(f"{column.name}::{column.type} as {column.name}" for column in table.columns)
+        if frame.height >= _SPOOLED_ROWS:
+            with self._spooled(frame) as path:
+                self.connection.execute(
+                    f"insert into {table.name} select {columns} from read_parquet($path)", {"path": path}
+                )
+            return
+        self.connection.register("staged_frame", frame.to_arrow())
         self.connection.execute(f"insert into {table.name} select {columns} from staged_frame")
         self.connection.unregister("staged_frame")
+
+    @contextmanager
+    def _spooled(self, frame: pl.DataFrame) -> Iterator[str]:
+        """The frame as a file beside the store, readable by the owner only, gone when the block ends."""
+        ((store,),) = self.connection.execute(
+            "select path from duckdb_databases() where database_name = current_database()"
+        ).fetchall()
+        with tempfile.NamedTemporaryFile(prefix=".staged-", suffix=".parquet", dir=Path(store).parent) as spool:
+            frame.write_parquet(spool.name, compression="lz4", statistics=False)
+            yield spool.name
 
     def _quarantine_frame(self, table: Table, rejected: pl.DataFrame) -> None:
         records = []

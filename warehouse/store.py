@@ -26,6 +26,8 @@ CONFIGURATION = {
     "autoinstall_known_extensions": "false",
     # Without this a misspelt table name resolves silently to a local Python variable.
     "python_enable_replacements": "false",
+    # DuckDB would take four fifths of the machine. With this a batch larger than memory spills to disk beside the store.
+    "memory_limit": "256MB",
 }
 
 RETRY_SECONDS = 0.1

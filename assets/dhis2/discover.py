@@ -16,6 +16,7 @@ from assets.dhis2.errors import AuthenticationError, Dhis2Error
 from assets.dhis2.instants import parse_instant
 from assets.dhis2.mapping import InstanceMapping
 from assets.dhis2.metadata import ServerFacts
+from methods.dhis2_expression import UnsupportedExpressionError, parse, rules_from_metadata
 
 Verdict = Literal["ok", "warning", "fault"]
 Answer = TypeVar("Answer")
@@ -56,6 +57,7 @@ def check(client: Dhis2Client, mapping: InstanceMapping) -> CheckReport:
     findings += _about_server(client, facts)
     findings += _about_scope(client, mapping)
     findings += _about_data_sets(client, mapping)
+    findings += _about_expressions(client, mapping)
     findings += _about_referral(client, mapping)
     return CheckReport(mapping.code, client.url, tuple(findings))
 
@@ -209,6 +211,46 @@ def _about_data_sets(client: Dhis2Client, mapping: InstanceMapping) -> list[Find
         if rows is not None:
             findings.append(_presence(subject, uids, rows))
     return findings
+
+
+def _about_expressions(client: Dhis2Client, mapping: InstanceMapping) -> list[Finding]:
+    """Validation rules and indicators over mapped elements: how many there are, and by name those outside the supported grammar."""
+    findings: list[Finding] = []
+    if not mapping.data_sets:
+        return findings
+    rules = _asked(findings, "validation rules", lambda: metadata.validation_rules(client, mapping))
+    if rules is not None:
+        _, refused = rules_from_metadata(rules)
+        findings.append(_grammar("validation rules", len(rules), [f"{rule.name} ({rule.part})" for rule in refused]))
+    indicators = _asked(findings, "indicators", lambda: metadata.indicators(client, mapping))
+    if indicators is not None:
+        parts = [(row, _refused_part(row)) for row in indicators]
+        findings.append(
+            _grammar(
+                "indicators", len(parts), [f"{row.get('name') or row['id']} ({part})" for row, part in parts if part]
+            )
+        )
+    return findings
+
+
+def _grammar(subject: str, count: int, refused: list[str]) -> Finding:
+    if refused:
+        return Finding(
+            subject,
+            "warning",
+            f"{count} over mapped elements, {len(refused)} not evaluated: {'; '.join(refused)}",
+            "docs/quality.md says what is supported; the others stay with DHIS2's own screens.",
+        )
+    return Finding(subject, "ok", f"{count} over mapped elements")
+
+
+def _refused_part(indicator: dict[str, Any]) -> str | None:
+    for side in ("numerator", "denominator"):
+        try:
+            parse(str(indicator.get(side) or ""))
+        except UnsupportedExpressionError as fault:
+            return fault.part
+    return None
 
 
 def _about_referral(client: Dhis2Client, mapping: InstanceMapping) -> list[Finding]:

@@ -186,7 +186,7 @@ class _Run:
     def pull_metadata(self) -> list[dict[str, Any]]:
         """Org units, data sets and data elements are landed whole; the org units are handed back."""
         pull, _ = self._begin("metadata", None)
-        units = metadata.org_units(self.client, self.mapping.root_org_units)
+        units = metadata.org_units(self.client, self.mapping.root_org_units, self.mapping.coordinate_decimals)
         parts: dict[str, list[dict[str, Any]]] = {"org_units": units}
         if self.mapping.data_sets:
             parts["data_sets"] = metadata.data_sets(self.client, self.mapping)

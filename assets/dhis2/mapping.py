@@ -90,6 +90,8 @@ class InstanceMapping:
     proxy: str | None = None
     future_periods_days: int = 366
     """How far past the server's date data values are asked for: some data sets accept future periods."""
+    coordinate_decimals: int = 2
+    """Places of org units are landed no finer than this: 2 is about a kilometre. A shelter's door is nobody's business."""
 
     @property
     def source_code(self) -> str:
@@ -145,7 +147,7 @@ def parse_instance(raw: Mapping[str, Any], *, is_practice: bool = False) -> Inst
         required=("code", "name", "country", "url", "credential_env", "root_org_units", "data_from"),
         optional=(
             "province_areas", "referral", "data_set", "overlap_hours", "page_size", "max_parallel",
-            "read_timeout_seconds", "ca_bundle", "proxy", "future_periods_days",
+            "read_timeout_seconds", "ca_bundle", "proxy", "future_periods_days", "coordinate_decimals",
         ),
     )  # fmt: skip
     if not _CODE.fullmatch(str(raw["code"])):
@@ -183,6 +185,9 @@ def parse_instance(raw: Mapping[str, Any], *, is_practice: bool = False) -> Inst
         ca_bundle=raw.get("ca_bundle"),
         proxy=raw.get("proxy"),
         future_periods_days=int(reader.number("future_periods_days", raw.get("future_periods_days", 366), at_least=0)),
+        coordinate_decimals=int(
+            reader.number("coordinate_decimals", raw.get("coordinate_decimals", 2), at_least=0, at_most=5)
+        ),
     )
 
 

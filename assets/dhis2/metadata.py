@@ -7,6 +7,7 @@ Metadata is small and its deletions are invisible to `lastUpdated`, so it is alw
 cannot shift while it is read.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from assets.dhis2.client import Dhis2Client
 from assets.dhis2.errors import AccessError, QueryError, ResponseShapeError, UnsupportedServerError
+from assets.dhis2.geometry import coarse_place
 from assets.dhis2.instants import parse_instant, zone_named
 from assets.dhis2.mapping import InstanceMapping
 from assets.dhis2.versions import Dialect, choose_dialect
@@ -182,15 +184,16 @@ def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
         yield items[start : start + size]
 
 
-ORG_UNIT_FIELDS = "id,code,name,level,path,parent[id],openingDate,closedDate"
+ORG_UNIT_FIELDS = "id,code,name,level,path,parent[id],openingDate,closedDate,geometry"
 
 
-def org_units(client: Dhis2Client, roots: Sequence[str]) -> list[dict[str, Any]]:
-    """The org units of the roots' sub-trees, the roots included, in UID order."""
+def org_units(client: Dhis2Client, roots: Sequence[str], decimals: int) -> list[dict[str, Any]]:
+    """The org units of the roots' sub-trees, the roots included, in UID order; `geometry` is a place of so many decimals."""
     found: dict[str, dict[str, Any]] = {}
     for root in roots:
         for unit in metadata_list(client, "organisationUnits", ORG_UNIT_FIELDS, [f"path:like:{root}"]):
-            found[str(unit["id"])] = unit
+            place = coarse_place(unit.pop("geometry", None), decimals)
+            found[str(unit["id"])] = {**unit, "geometry": place} if place else unit
     return [unit for _, unit in sorted(found.items())]
 
 
@@ -241,7 +244,8 @@ def definitions(
     client: Dhis2Client, mapping: InstanceMapping, elements: Sequence[dict[str, Any]]
 ) -> dict[str, list[dict[str, Any]]]:
     """The other objects that give the mapped data their meaning, by kind: combos, program, stages, attributes, option sets,
-    and the indicators and validation rules whose expressions name a mapped element. `elements` are the data elements found."""
+    and the indicators and validation rules whose expressions name a mapped element, with their constants. `elements` are the data
+    elements found."""
     found = {
         "categoryOptionCombos": metadata_by_id(client, "categoryOptionCombos", mapping.category_codes(), "id,code,name")
     }
@@ -257,16 +261,27 @@ def definitions(
     sets = [item["optionSet"]["id"] for item in holders if isinstance(item.get("optionSet"), dict)]
     found["optionSets"] = metadata_by_id(client, "optionSets", sets, "id,code,name,options[id,code,name]")
     if mapping.data_sets:
-        for kind, fields in (
-            ("indicators", "id,code,name,numerator,denominator,annualized,indicatorType[id,factor]"),
-            (
-                "validationRules",
-                "id,code,name,operator,importance,periodType,"
-                "leftSide[expression,missingValueStrategy],rightSide[expression,missingValueStrategy]",
-            ),
-        ):
-            found[kind] = [row for row in metadata_list(client, kind, fields) if _names_any(row, mapping)]
+        found["indicators"] = indicators(client, mapping)
+        found["validationRules"] = validation_rules(client, mapping)
+        text = str([found["indicators"], found["validationRules"]])
+        named = re.findall(r"C\{([A-Za-z][A-Za-z0-9]{10})\}", text)
+        found["constants"] = metadata_by_id(client, "constants", named, "id,code,name,value")
     return found
+
+
+def indicators(client: Dhis2Client, mapping: InstanceMapping) -> list[dict[str, Any]]:
+    """The indicators whose expressions name a mapped data element."""
+    fields = "id,code,name,numerator,denominator,annualized,indicatorType[id,factor]"
+    return [row for row in metadata_list(client, "indicators", fields) if _names_any(row, mapping)]
+
+
+def validation_rules(client: Dhis2Client, mapping: InstanceMapping) -> list[dict[str, Any]]:
+    """The validation rules whose expressions name a mapped data element."""
+    fields = (
+        "id,code,name,operator,importance,periodType,organisationUnitLevels,instruction,"
+        "leftSide[expression,missingValueStrategy],rightSide[expression,missingValueStrategy]"
+    )
+    return [row for row in metadata_list(client, "validationRules", fields) if _names_any(row, mapping)]
 
 
 def _names_any(row: dict[str, Any], mapping: InstanceMapping) -> bool:

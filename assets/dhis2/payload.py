@@ -39,7 +39,8 @@ _PROVENANCE: Final[dict[str, Any]] = {"receipt_id": pl.String, "pointer": pl.Str
 ORG_UNIT: Final[dict[str, Any]] = {
     "instance_code": pl.String, "org_unit_uid": pl.String, "name": pl.String, "level": pl.Int64, "path": pl.String,
     "parent_uid": pl.String, "opening_on": pl.Date, "closed_on": pl.Date, "country_code": pl.String,
-    "province_area_code": pl.String, "is_practice": pl.Boolean,
+    "province_area_code": pl.String, "geometry_code": pl.String, "longitude_degrees": pl.Float64, "latitude_degrees": pl.Float64,
+    "is_practice": pl.Boolean,
 }  # fmt: skip
 DATA_SET_ASSIGNMENT: Final[dict[str, Any]] = {
     "instance_code": pl.String, "data_set_uid": pl.String, "org_unit_uid": pl.String, "data_set_code": pl.String,
@@ -178,6 +179,7 @@ def org_unit_frame(units: Sequence[Mapping[str, Any]], receipt: Receipt, mapping
         line = path.strip("/").split("/")
         area = next((mapping.province_areas[uid] for uid in reversed(line) if uid in mapping.province_areas), None)
         country = country_of_area(area) if area else next((countries[uid] for uid in line if uid in countries), None)
+        place = unit.get("geometry") or {}
         rejections = [] if unit.get("name") and path else ["the org unit has no name or path"]
         rows.append(
             {
@@ -191,6 +193,9 @@ def org_unit_frame(units: Sequence[Mapping[str, Any]], receipt: Receipt, mapping
                 "closed_on": parse_day(unit.get("closedDate")),
                 "country_code": country,
                 "province_area_code": area,
+                "geometry_code": place.get("type"),
+                "longitude_degrees": place.get("longitude"),
+                "latitude_degrees": place.get("latitude"),
                 "is_practice": mapping.is_practice,
                 "receipt_id": receipt.receipt_id,
                 "pointer": f"org_units.json#{number}/{unit['id']}",
@@ -251,6 +256,7 @@ _KIND_OF_DOCUMENT: Final = {
     "optionSets.json": "optionSets",
     "indicators.json": "indicators",
     "validationRules.json": "validationRules",
+    "constants.json": "constants",
 }
 
 

@@ -13,13 +13,14 @@ import polars as pl
 
 from assets.declare import check_specs, load_results, selected, table_key, table_spec
 from assets.loading import derive_table
-from methods.quality_review import review
+from methods.quality_review import review, violation_findings
 from warehouse.catalogue.table_catalogue import tables
 from warehouse.clock import Refresh
 from warehouse.quality import Scales
 from warehouse.store import Warehouse, fetch_frame
 
 REVIEWED = ("core.data_value", "core.org_unit", "core.data_set_assignment", "core.data_set_registration")
+VIOLATIONS = "core.validation_result"
 
 
 def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
@@ -29,7 +30,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
     @dg.multi_asset(
         can_subset=True,
         name="review_quality",
-        specs=[table_spec(table, [table_key(name) for name in REVIEWED])],
+        specs=[table_spec(table, [table_key(name) for name in (*REVIEWED, VIOLATIONS)])],
         check_specs=check_specs([table], scales),
     )
     def review_quality(
@@ -45,7 +46,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             refresh.recorded_at,
             table.name,
             lambda connection: review_current_rows(connection, refresh.as_at),
-            inputs=REVIEWED,
+            inputs=[*REVIEWED, VIOLATIONS],
             also=[refresh.as_at.date().isoformat()],
         )
         yield from selected(context, load_results([table], [report], warehouse.row_counts([table.name]), scales))
@@ -58,6 +59,10 @@ def review_current_rows(connection: Any, as_at: datetime) -> pl.DataFrame:
     values, org_units, assignments, registrations = (
         fetch_frame(connection, f"select * from {name}_current order by all") for name in REVIEWED
     )
-    return review(values, org_units, assignments, registrations, as_at).with_columns(
-        receipt_id=pl.lit(None, dtype=pl.String)
+    violations = fetch_frame(connection, f"select * from {VIOLATIONS}_current order by all")
+    found = [review(values, org_units, assignments, registrations, as_at), violation_findings(violations, as_at)]
+    return (
+        pl.concat(found)
+        .sort("instance_code", "review_code", "subject_code")
+        .with_columns(receipt_id=pl.lit(None, dtype=pl.String))
     )

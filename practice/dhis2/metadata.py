@@ -348,7 +348,44 @@ class Metadata:
              "leftSide": side(left, "NEVER_SKIP"), "rightSide": side(right, "NEVER_SKIP")}
             for code, name, operator, left, right in wanted
         ]  # fmt: skip
-        return {"indicatorTypes": types, "indicators": indicators, "validationRules": rules}
+        rules += self._other_rules(server, side, total)
+        constants: list[Object] = [
+            {
+                "id": uid(server, "constant", "ceiling"),
+                "code": "POSITIVITY_CEILING",
+                "name": "Highest plausible positivity",
+                "value": 0.5,
+            }
+        ]
+        return {"indicatorTypes": types, "indicators": indicators, "validationRules": rules, "constants": constants}
+
+    def _other_rules(
+        self, server: str, side: Callable[[str, str], Object], total: Callable[[definitions.Element], str]
+    ) -> list[Object]:
+        """Rules in the ways of the field: pairs, cohorts by quarter, a ratio under a constant, and one over reporting rates."""
+        sets = definitions.data_sets(server)
+        tb = {e.concept_code: e for e in sets["TB_MONTHLY"].elements}
+        hiv = {e.concept_code: e for e in sets["HIV_TESTING"].elements}
+        cohort = {e.concept_code.removeprefix("TB_OUTCOME_"): e for e in sets["TB_OUTCOMES"].elements}
+        outcomes = " + ".join(total(element) for key, element in cohort.items() if key != "COHORT")
+        some, every = "SKIP_IF_ANY_VALUE_MISSING", "SKIP_IF_ALL_VALUES_MISSING"
+        ceiling = f"C{{{uid(server, 'constant', 'ceiling')}}}"
+        wanted = (
+            ("TB_BOTH_TABLES", "TB by sex and age, and by place of birth: both or neither", "compulsory_pair", "Monthly", "HIGH",
+             side(total(tb["TB_NOTIFIED"]), some), side(total(tb["TB_NOTIFIED_BY_ORIGIN"]), some)),
+            ("TB_OUTCOMES_LE_COHORT", "TB cohort >= sum of outcomes", "greater_than_or_equal_to", "Quarterly", "HIGH",
+             side(total(cohort["COHORT"]), some), side(outcomes, every)),
+            ("HIV_POSITIVITY_CEILING", "HIV positivity within the plausible", "less_than_or_equal_to", "Monthly", "LOW",
+             side(f"{total(hiv['HIV_POSITIVE'])} / {total(hiv['HIV_TESTED'])}", some), side(ceiling, "NEVER_SKIP")),
+            ("HIV_REPORTED", "HIV tests reported where reports are complete", "greater_than", "Monthly", "LOW",
+             side(total(hiv["HIV_TESTED"]), "NEVER_SKIP"), side(f"R{{{sets['HIV_TESTING'].uid}.REPORTING_RATE}}", "NEVER_SKIP")),
+        )  # fmt: skip
+        return [
+            {"id": uid(server, "rule", code), "code": code, "name": name, "operator": operator, "importance": importance,
+             "periodType": period_type, "organisationUnitLevels": [], "skipFormValidation": False, "instruction": name,
+             "leftSide": left, "rightSide": right}
+            for code, name, operator, period_type, importance, left, right in wanted
+        ]  # fmt: skip
 
     def _expand(self, name: str, reference: Object) -> Object:
         if set(reference) != {"id"}:

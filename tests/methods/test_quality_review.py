@@ -5,7 +5,6 @@ from typing import Any
 
 import polars as pl
 
-from methods.dhis2_expression import StoredValue, evaluate_rules, rules_from_metadata
 from methods.quality_review import (
     FINDING_SCHEMA,
     disagreement_findings,
@@ -126,26 +125,27 @@ def test_findings_do_not_depend_on_the_order_of_values() -> None:
 
 
 def test_violations_carry_both_sides_and_the_importance() -> None:
-    side = {"expression": "#{aaaaaaaaaaa}"}
-    rules, _ = rules_from_metadata(
-        [
-            {
-                "id": "r1",
-                "name": "at most 4",
-                "importance": "LOW",
-                "operator": "less_than_or_equal_to",
-                "periodType": "Monthly",
-                "leftSide": side,
-                "rightSide": {"expression": "4"},
-            }
-        ]
+    held = pl.DataFrame(
+        {
+            "instance_code": ["vnm"] * 3,
+            "rule_uid": ["r1", "r2", "r1"],
+            "org_unit_uid": ["u1"] * 3,
+            "period_code": ["202604", "202604", "202401"],
+            "attribute_option_combo_uid": ["a"] * 3,
+            "left_value": [9.0, None, 9.0],
+            "right_value": [4.0, 2.0, 4.0],
+            "importance_code": ["LOW", "HIGH", "LOW"],
+            "name": ["at most 4", "both or neither", "at most 4"],
+            "is_practice": [True] * 3,
+        }
     )
-    stored = StoredValue("u1", "aaaaaaaaaaa", "c", "a", "202604", "Monthly", date(2026, 4, 1), date(2026, 4, 30), 9)
-    findings = violation_findings("vnm", evaluate_rules(rules, [stored]), rules, is_practice=True)
-    row = findings.row(0, named=True)
-    assert (row["observed_value"], row["expected_value"], row["severity_code"]) == (9.0, 4.0, "info")
-    assert row["subject_code"] == "r1/u1/202604/a"
-    assert violation_findings("vnm", evaluate_rules(rules, []), rules, is_practice=True).is_empty()
+    findings = violation_findings(held, AT)
+    assert findings.select("subject_code", "severity_code", "observed_value", "expected_value").rows() == [
+        ("r1/u1/202604/a", "info", 9.0, 4.0),
+        ("r2/u1/202604/a", "warning", None, 2.0),
+    ]
+    assert set(findings["concept_code"]) == {"at most 4", "both or neither"}
+    assert violation_findings(held.clear(), AT).is_empty()
 
 
 def test_sources_of_one_fact_are_compared_like_with_like() -> None:
