@@ -364,12 +364,15 @@ def practice_serve(
         str | None, typer.Option(help="Write addresses there and end when standard input closes.")
     ] = None,
     version: Annotated[str, typer.Option(help="DHIS2 version to play.")] = "2.42",
-    quirk: Annotated[list[str] | None, typer.Option(help="Quirk to switch on; may repeat.")] = None,
+    quirk: Annotated[
+        list[str] | None, typer.Option(help="Quirk to switch on; may repeat. docs/practice-quirks.md has all.")
+    ] = None,
+    random: Annotated[int | None, typer.Option("--random", help="Draw three quirks with this seed.")] = None,
 ) -> None:
     """Start the practice servers and write what the ministry would have sent into the inboxes."""
     from pipelines.cli.practice import serve
 
-    raise typer.Exit(serve(ready_file, version, tuple(quirk or ())))
+    raise typer.Exit(serve(ready_file, version, tuple(quirk or ()), random))
 
 
 @practice_app.command("advance")

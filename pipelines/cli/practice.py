@@ -46,12 +46,24 @@ def fill_inboxes(settings: Settings, instant: datetime) -> None:
         write(folder, instant)
 
 
-def serve(ready_file: str | None, version: str, quirks: tuple[str, ...]) -> int:
-    """The practice servers answer until standard input closes (with a ready file) or Ctrl-C."""
+def serve(ready_file: str | None, version: str, quirks: tuple[str, ...], random_seed: int | None = None) -> int:
+    """The practice servers answer until standard input closes (with a ready file) or Ctrl-C.
+
+    With `random_seed` three quirks are drawn, under which a pull must still end with everything; the same seed draws the same.
+    """
     from practice.dhis2 import serve as serve_dhis2
+    from practice.dhis2.quirks import VERSIONS, at_random, played
     from practice.world.region import World
 
     settings = _practice_settings()
+    if version not in VERSIONS:
+        raise Refused(f"--version {version}: there are {', '.join(VERSIONS)}.", Exit.USAGE)
+    if random_seed is not None:
+        quirks += at_random(random_seed, version)
+    try:
+        played(version, quirks)
+    except ValueError as fault:
+        raise Refused(f"--quirk: {fault}.", Exit.USAGE) from fault
     clock = clock_of(settings)
     with held(
         settings.state_folder / "locks" / "inboxes.lock", "the practice inboxes", "practice serve", patience_seconds=60
@@ -70,6 +82,8 @@ def serve(ready_file: str | None, version: str, quirks: tuple[str, ...]) -> int:
         else:
             for code, url in running.urls.items():
                 console().print(f"[bold]{code}[/]  {url}/api/system/info   (Authorization: ApiToken practice-token)")
+            if quirks:
+                console().print(f"Quirks beside those of {version}: {', '.join(quirks)}")
             console().print(f"Simulated time: {clock.instant().isoformat()}. Ctrl-C ends.")
             _sleep_until_interrupted()
     except KeyboardInterrupt:

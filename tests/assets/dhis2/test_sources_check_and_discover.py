@@ -305,6 +305,23 @@ def test_the_command_checks_and_says_by_its_exit_code(
     assert not (installed.parent / "var").exists(), "a check wrote something"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"), [(("--version", "2.39"), "2.40"), (("--quirk", "no-such-quirk"), "moving-pages")]
+)
+def test_serving_what_cannot_be_played_is_refused_with_what_can(
+    arguments: tuple[str, ...],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MHWG_STATE", str(tmp_path / "var"))
+    monkeypatch.setenv("MHWG_SETTINGS", str(Path(practice.__file__).parent / "mhwg.toml"))
+    assert mhwg("practice", "serve", *arguments) == 64
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "var").exists()
+
+
 def test_the_command_discovers_a_server_that_no_settings_know(
     sound: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
