@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import polars as pl
 import pytest
 
@@ -21,6 +22,8 @@ from assets.dhis2.client import Credential, Dhis2Client
 from assets.dhis2.extract import pull_instance
 from assets.dhis2.mapping import InstanceMapping, parse_instance
 from assets.loading import load_source
+from assets.quality.assets import review_current_rows
+from assets.validation.assets import build
 from assets.validation.evaluate import RuleResults, evaluate_current
 from methods.dhis2_expression import StoredValue, evaluate_rules, rules_from_metadata
 from methods.dhis2_validation import run_periods
@@ -30,6 +33,7 @@ from practice.dhis2 import serve
 from practice.world import definitions
 from practice.world.region import ServerState, World
 from warehouse.catalogue.table_catalogue import tables
+from warehouse.clock import Refresh
 from warehouse.landing import Landing
 from warehouse.store import Warehouse, fetch_frame
 
@@ -203,3 +207,24 @@ def test_results_fit_their_tables(loaded: Loaded) -> None:
         table = tables()[name]
         assert set(frame.columns) == set(table.batch_columns)
         assert frame.select(pl.struct(table.key).is_duplicated().any()).item() is False
+
+
+def test_the_step_writes_both_tables_once_and_nothing_when_nothing_moved(loaded: Loaded, tmp_path: Path) -> None:
+    copy = tmp_path / "w.duckdb"
+    shutil.copyfile(loaded.warehouse.path, copy)
+    warehouse, scales = Warehouse(copy), NoScales()
+    for day, is_first in ((0, True), (7, False)):
+        refresh = Refresh(AT + timedelta(days=day, seconds=1), AT + timedelta(days=day), True)
+        before = copy.read_bytes()
+        done = dg.materialize(build(scales), resources={"warehouse": warehouse, "refresh": refresh, "scales": scales})
+        assert done.success
+        assert (copy.read_bytes() != before) is is_first
+    kept = warehouse.read("select status_code, violation_count from core.validation_rule_current")
+    assert kept.height == 9
+    violations = warehouse.read("select * from core.validation_result_current")
+    assert violations.height == loaded.results.violations.height == kept["violation_count"].sum()
+    with warehouse.connect(read_only=True) as connection:
+        findings = review_current_rows(connection, AT)
+    recent = findings.filter(pl.col("review_code") == "validation_rule")
+    assert 0 < recent.height < violations.height
+    assert set(recent["severity_code"]) <= {"warning", "info"}
