@@ -20,6 +20,7 @@ _BREAKDOWNS = (
     ("destination_code", None),
     ("category_code", "category"),
 )
+_CATEGORY_LISTS = ("category", "programme_category", "labour_return_reason", "labour_examination_result")
 _TOTALS = frozenset({"_T", "_Z", None})
 
 
@@ -74,6 +75,8 @@ class Names:
                 arrow = {"origin_code": "← ", "destination_code": "→ "}[name]
                 parts.append(arrow + self.area(code))
             else:
-                names = _codes(codelist).get(code)
+                # A category code such as HEALTH/GCM15 does not leave the registers; what leaves stands in one of these lists.
+                lists = _CATEGORY_LISTS if codelist == "category" else (codelist,)
+                names = next((found for name in lists if (found := _codes(name).get(code))), None)
                 parts.append(names[self._position] if names else str(code))
         return ", ".join(parts)

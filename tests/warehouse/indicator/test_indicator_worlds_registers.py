@@ -521,3 +521,20 @@ def test_a_value_outside_the_plausible_range_is_published_with_a_warning(world: 
     cell = world.observe("TB02").where("LAO", "2023")
     assert (cell["value"], cell["obs_flags"]) == (pytest.approx(900), ["V"])
     assert "outside_plausible_range" in cell["footnote_codes"]
+
+
+@pytest.mark.parametrize(
+    ("code", "series"), [("MG10", "occupational_injuries_fatal"), ("MG11", "occupational_injuries_nonfatal")]
+)
+def test_injuries_by_migrant_status_where_the_service_gives_it(world: Any, code: str, series: str) -> None:
+    world.put(
+        "core.reference_value",
+        published(series, "KHM", 3.0, 2024),
+        published(series, "KHM", 7.5, 2024, category_code="MIGRANT"),
+        published(series, "KHM", 2.5, 2024, category_code="NON_MIGRANT"),
+        published(series, "KHM", 4.0, 2024, category_code="MIGRANT", sex_code="M"),
+    )
+    cells = world.observe(code)
+    assert cells.where("KHM", "2024")["value"] == 3.0
+    assert cells.where("KHM", "2024", category="MIGRANT")["value"] == 7.5
+    assert not cells.has("KHM", "2024", category="MIGRANT", sex="M"), "crossed only where somebody reads it"

@@ -75,3 +75,19 @@ def test_alternates_are_in_the_files_the_database_the_page_and_the_terminal(
     assert call(lambda: app(["indicator", "alternates", "TB02"], standalone_mode=False)) == 0
     assert "+25.0 %" in capsys.readouterr().out
     assert call(lambda: app(["indicator", "alternates", "LM01"], standalone_mode=False)) == 6
+
+
+def test_a_line_does_not_fall_where_only_a_part_of_the_year_is_published(make_release: Any, observe: Any) -> None:
+    """2024 stands for eleven months in the tables; drawn as a year it would look like a fall."""
+    counts = {}
+    for notes in ([], ["year_to_date_11"]):
+        rows = [
+            observe("LM01", "VNM", year, value, unit_code="persons")
+            for year, value in (("2022", 142_779.0), ("2023", 159_986.0))
+        ]
+        rows.append(observe("LM01", "VNM", "2024", 143_160.0, unit_code="persons", footnote_codes=notes))
+        page = (make_release(rows).folder / "en" / "LM01.html").read_text(encoding="utf-8")
+        figure = page.partition("<figure>")[2].partition("</figure>")[0]
+        assert "143,160" in page
+        counts[bool(notes)] = figure.count("<circle")
+    assert counts[True] < counts[False]

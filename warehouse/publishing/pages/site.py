@@ -335,7 +335,7 @@ class _Site:
         entry = entries.get(cell["row_code"])
         return Point(
             label=label,
-            value=cell["value"],
+            value=None if _is_part_of_a_year(cell) else cell["value"],
             text=" ".join([text, *marks]),
             lower=cell["lower"],
             upper=cell["upper"],
@@ -551,7 +551,7 @@ class _Site:
                     Point(
                         label=period_text(period, self.language),
                         at=period_time(period),
-                        value=row["value"],
+                        value=None if _is_part_of_a_year(row) else row["value"],
                         text=display_text(row, card.decimals, False, self.language),
                         lower=row["lower"] if with_band else None,
                         upper=row["upper"] if with_band else None,
@@ -594,6 +594,13 @@ class _Site:
             "counts": [(self.say(f"change_{kind}"), counts[kind]) for kind in order if counts[kind]],
             "causes": cause_counts(self.content.changes, self.language),
         }
+
+
+def _is_part_of_a_year(row: Mapping[str, Any]) -> bool:
+    """True for a count of ten or eleven months that stands for its year in a table: a line through it would show a fall."""
+    return row.get("unit_code") == "persons" and any(
+        code.startswith("year_to_date_") for code in row["footnote_codes"] or ()
+    )
 
 
 def _entries(content: ReleaseContent, table: RegionalTable) -> tuple[Any, ...]:
