@@ -27,6 +27,7 @@ from warehouse.publishing.inputs import (
     release_areas,
     release_receipts,
 )
+from warehouse.publishing.registers import register_tables, release_registers
 from warehouse.publishing.release import ReleaseResult, build_release, current_release, published_frames
 from warehouse.publishing.release_catalogue import release_catalogue
 from warehouse.publishing.sampling_errors import sampling_errors_at
@@ -65,8 +66,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
                 "indicator.observation",
                 "estimate.survey_estimate",
                 "core.area",
-                "core.area_membership",
-                "core.area_succession",
+                *(table.name for table in register_tables()),
             ],
         )
         current = current_release(shelf.folder)
@@ -104,7 +104,8 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             receipts = release_receipts(load.connection, used)
             errors = sampling_errors_at(load.connection, at, protected.frame)
             others = other_denominators(load.connection, at)
-            release_context = ReleaseContext(at, code_version(), receipts, errors, others)
+            registers = release_registers(load.connection, at)
+            release_context = ReleaseContext(at, code_version(), receipts, errors, others, registers=registers)
             last = current_release(shelf.folder)
             causes = causes_between(load.connection, last.name if last else None, at)
             result = build_release(protected, catalogue, release_context, shelf.folder, causes)

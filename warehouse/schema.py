@@ -1,12 +1,29 @@
 """Catalogue entries -> DDL and comments.
 
-Belongs here: the SQL text that makes and documents a table. Does not belong here: running it (`warehouse.store`).
+Belongs here: the SQL text that makes and documents a table, and the types of its columns in frames. Does not belong here:
+running it (`warehouse.store`).
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
 
 from warehouse.catalogue.table_catalogue import OPEN_END, Column, Table
+
+POLARS_TYPES: Mapping[str, Any] = {
+    "varchar": pl.String,
+    "integer": pl.Int32,
+    "bigint": pl.Int64,
+    "double": pl.Float64,
+    "boolean": pl.Boolean,
+    "date": pl.Date,
+    "timestamp": pl.Datetime("us"),
+    "varchar[]": pl.List(pl.String),
+    "json": pl.String,
+}
+"""The polars type of every catalogued column type."""
 
 
 def quote_literal(text: str) -> str:

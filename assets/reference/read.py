@@ -1,7 +1,8 @@
 """Shipped reference figures and frames: landed as files, read into staging frames.
 
 Belongs here: the register `series.toml`, the reading of `series/*.csv` and `frames/*.csv`, load modes. Does not belong here:
-services asked over the network (`assets.reference.fetch`), SQL, what an indicator does with a series.
+services asked over the network (`assets.reference.fetch`), register tables (`assets.reference.registers`), SQL, what an
+indicator does with a series.
 """
 
 import csv
@@ -17,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from assets.loading import TableLoad
+from assets.reference.registers import FOLDER, REGISTERS, read_register
 from warehouse.landing import Landing, Pull, Receipt
 
 SOURCE = "reference"
@@ -126,6 +128,7 @@ def land(pull_factory: PullFactory, loaded_ids: Collection[str] = ()) -> list[Re
     receipts = [
         _land(pull_factory, "frames", [ROOM / "frames" / f"{name}.csv" for name in FRAMES]),
         _land(pull_factory, "series", series),
+        _land(pull_factory, "registers", [FOLDER / f"{name}.csv" for name in REGISTERS]),
     ]
     return [receipt for receipt in receipts if receipt.receipt_id not in loaded_ids]
 
@@ -216,6 +219,10 @@ def stage_frames(receipts: Sequence[Receipt], landing: Landing) -> dict[str, pl.
                 found[f"staging.{name}"] = read_frame(
                     name, files[f"{name}.csv"].read_bytes(), f"{name}.csv", receipt.receipt_id
                 )
+        elif receipt.part_code == "registers":
+            for name in REGISTERS:
+                file = f"{name}.csv"
+                found[f"staging.{name}"] = read_register(name, files[file].read_bytes(), file, receipt.receipt_id)
         else:
             landed = parse_register(files["series.toml"].read_text(encoding="utf-8"), "series.toml")
             parts = [read_series(series, files[series.file].read_bytes(), receipt.receipt_id) for series in landed]
@@ -224,9 +231,9 @@ def stage_frames(receipts: Sequence[Receipt], landing: Landing) -> dict[str, pl.
 
 
 def loads(frames: dict[str, pl.DataFrame]) -> tuple[TableLoad, ...]:
-    """How the core takes the frames: the area frames whole, the figures one edition of one series at a time, so that a
+    """How the core takes the frames: area frames and registers whole, the figures one edition of one series at a time, so that a
     file of one series never closes the rows of another."""
-    steps = [TableLoad(f"core.{name}", "snapshot") for name in FRAMES if f"staging.{name}" in frames]
+    steps = [TableLoad(f"core.{name}", "snapshot") for name in (*FRAMES, *REGISTERS) if f"staging.{name}" in frames]
     figures = frames.get("staging.reference_value")
     if figures is not None:
         editions = (

@@ -17,7 +17,9 @@ from warehouse.catalogue.table_catalogue import tables as catalogue_tables
 from warehouse.publishing import cards
 from warehouse.publishing.alternates import alternate_frame
 from warehouse.publishing.content import OBSERVATION_SCHEMA, ReleaseContent
+from warehouse.publishing.frame_macros import create_frame_macros
 from warehouse.publishing.history import OPEN_END
+from warehouse.publishing.registers import no_registers
 
 STORAGE_VERSION = "v1.2.0"
 """Oldest DuckDB that can open the file."""
@@ -66,6 +68,8 @@ def write_analyst_database(
         "alternate": alternate_frame(content),
         "change_log": changes,
         "change_cause": cards.cause_frame(),
+        **no_registers(),
+        **content.context.registers,
     }
     described = tomllib.loads((Path(__file__).parent / "analyst_tables.toml").read_text(encoding="utf-8"))
     target = str(path).replace("'", "''")
@@ -79,6 +83,7 @@ def write_analyst_database(
             con.unregister("incoming")
         _create_views(con, content)
         _create_macros(con)
+        create_frame_macros(con)
         _describe(con, described)
         con.execute("use memory")
         con.execute("detach mhwg")
@@ -221,16 +226,15 @@ _DICTIONARY = ("table_name", "column_name", "column_type", "description")
 def _table_text(table: str, entries: dict[str, Any], catalogue: dict[str, Any]) -> str:
     if table in entries:
         return str(entries[table]["description"])
-    if table in _RELEASED:
-        return str(catalogue[_RELEASED[table]].description)
-    return ""
+    described = catalogue.get(_RELEASED.get(table, f"core.{table}"))
+    return str(described.description) if described is not None else ""
 
 
 def _meaning(table: str, column: str, entries: dict[str, Any], catalogue: dict[str, Any]) -> str:
     own = entries.get(table, {}).get("columns", {})
     if column in own:
         return str(own[column])
-    released = catalogue.get(_RELEASED.get(table, ""))
+    released = catalogue.get(_RELEASED.get(table, f"core.{table}"))
     if released is not None and column in released.column_names:
         return str(released.column(column).description)
     if table[:2] == "rt" and column in ("row_code", "row_label"):

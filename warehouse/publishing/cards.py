@@ -43,6 +43,8 @@ def indicator_frame(catalogue: ReleaseCatalogue) -> pl.DataFrame:
                 "caveats": list(card.caveats),
                 "source_codes": list(card.source_codes),
                 "is_experimental": card.is_experimental,
+                "factor": card.factor,
+                "additive_code": card.additive_code,
             }
             for card in catalogue.indicators
         ],
@@ -61,6 +63,8 @@ def indicator_frame(catalogue: ReleaseCatalogue) -> pl.DataFrame:
             "caveats": listed,
             "source_codes": listed,
             "is_experimental": pl.Boolean(),
+            "factor": pl.Float64(),
+            "additive_code": pl.String(),
         },
         "indicator_code",
     )
@@ -68,10 +72,11 @@ def indicator_frame(catalogue: ReleaseCatalogue) -> pl.DataFrame:
 
 def area_frame(catalogue: ReleaseCatalogue) -> pl.DataFrame:
     """One row per area, in code order."""
-    names = ("area_code", "name_en", "name_vi", "area_type_code", "parent_code")
+    names = ("area_code", "name_en", "name_vi", "area_type_code", "parent_code", "frame_code", "official_code")
+    days = ("valid_from_on", "valid_to_on")
     return _frame(
-        [{name: getattr(area, name) for name in names} for area in catalogue.areas],
-        dict.fromkeys(names, pl.String()),
+        [{name: getattr(area, name) for name in (*names, *days)} for area in catalogue.areas],
+        {**dict.fromkeys(names, pl.String()), **dict.fromkeys(days, pl.Date())},
         "area_code",
     )
 

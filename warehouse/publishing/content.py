@@ -5,9 +5,9 @@ the release's observation frame. Does not belong here: choosing cells (`tables`)
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Protocol
 
 import polars as pl
@@ -134,6 +134,8 @@ class IndicatorCard:
     total_over: tuple[str, ...] = ()
     """Dimensions over which the denominator stays whole."""
     is_experimental: bool = False
+    additive_code: str = "none"
+    """How parts of one area join: `sum` of values, `ratio` of summed numerators and denominators, or `none`."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,10 @@ class Area:
     name_vi: str
     area_type_code: str = "country"
     parent_code: str | None = None
+    frame_code: str | None = None
+    official_code: str | None = None
+    valid_from_on: date | None = None
+    valid_to_on: date | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +209,8 @@ class ReleaseContext:
     """Other populations by denominator_code, area, year (period_code) and sex; see `alternates`."""
     licence: str = "The publishers' terms apply to each source; the compilation is free to use with attribution."
     licence_vi: str = "Mỗi nguồn áp dụng điều khoản của đơn vị công bố; bản tổng hợp được sử dụng tự do, có ghi nguồn."
+    registers: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    """Public tables that leave as they are, by name: agencies, instruments, events, points of entry, claims and the like."""
 
     def __post_init__(self) -> None:
         if self.recorded_at.tzinfo is not None:
@@ -301,7 +309,12 @@ def release_observations(frame: pl.DataFrame) -> pl.DataFrame:
     return shaped
 
 
-def content_hash(observations: pl.DataFrame, regional: RegionalSet, sampling_errors: pl.DataFrame) -> str:
+def content_hash(
+    observations: pl.DataFrame,
+    regional: RegionalSet,
+    sampling_errors: pl.DataFrame,
+    registers: Mapping[str, pl.DataFrame],
+) -> str:
     """A fingerprint of what readers would see. Receipts do not count: the same figures from a new pull are the same release."""
     digest = hashlib.sha256()
     for frame in (
@@ -310,6 +323,7 @@ def content_hash(observations: pl.DataFrame, regional: RegionalSet, sampling_err
         regional.columns,
         regional.footnotes,
         sampling_errors,
+        *(frame for _, frame in sorted((registers or {}).items())),
     ):
         digest.update(frame.write_ndjson().encode())
         digest.update(b"\x00")

@@ -43,6 +43,7 @@ def release_frames(content: ReleaseContent) -> dict[str, pl.DataFrame]:
         "symbol": cards.symbol_frame(content.catalogue),
         "alternate": alternate_frame(content),
         "change": content.changes,
+        **content.context.registers,
     }
 
 
@@ -104,7 +105,7 @@ def printed_table(content: ReleaseContent, code: str) -> pl.DataFrame:
 
 
 def _resource(path: Path, name: str, frame: pl.DataFrame) -> dict[str, Any]:
-    entry = catalogue_tables().get(f"release.{name}")
+    entry = catalogue_tables().get(f"release.{name}") or catalogue_tables().get(f"core.{name}")
     fields = []
     for column, kind in frame.schema.items():
         field = {"name": column, "type": _FIELD_TYPES.get(type(kind).__name__, "string")}

@@ -50,10 +50,11 @@ def causes_between(connection: Any, last_release: str | None, at: datetime) -> p
 
 
 def release_areas(connection: Any, at: datetime) -> pl.DataFrame:
-    """Every area that the store knew at the instant, with its names, type and parent."""
+    """Every area that the store knew at the instant, with its names, type, parent, frame and validity."""
     return fetch_frame(
         connection,
-        "select area_code, name_en, name_vi, area_type_code, parent_code from core.area_as_of($at) order by area_code",
+        """select area_code, name_en, name_vi, area_type_code, parent_code, frame_code, official_code, valid_from_on, valid_to_on
+        from core.area_as_of($at) order by area_code""",
         {"at": as_naive_utc(at)},
     )
 

@@ -34,6 +34,7 @@ from warehouse.publishing.inputs import (
     release_receipts,
 )
 from warehouse.publishing.protection import protect
+from warehouse.publishing.registers import release_registers
 from warehouse.publishing.release import (
     MANIFEST,
     TOMBSTONE,
@@ -133,6 +134,7 @@ def _write(
         release_receipts(connection, used),
         sampling_errors_at(connection, at, protected.frame),
         other_denominators(connection, at),
+        registers=release_registers(connection, at),
     )
     causes = causes_between(connection, last.name if last else None, at)
     content, fingerprint = freeze_release(protected, catalogue, context, last, causes)

@@ -149,7 +149,7 @@ def freeze_release(
         context=context,
         changes=published_changes(context.release_id, before, observations, causes),
     )
-    return content, content_hash(observations, plain, context.sampling_errors)
+    return content, content_hash(observations, plain, context.sampling_errors, context.registers)
 
 
 def write_release_files(content: ReleaseContent, fingerprint: str, folder: Path, last: Path | None) -> None:

@@ -28,7 +28,7 @@ def release_catalogue(
 ) -> ReleaseCatalogue:
     """The meaning of one release.
 
-    `areas`: area_code, name_en, name_vi, area_type_code, parent_code (rows of core.area_current). `reference_sources`: one
+    `areas`: rows of core.area_current as `release_areas` reads them. `reference_sources`: one
     per reference series, with source_code `reference:<series_code>`. `practice_sources`: codes of sources that are made up.
     """
     entries = indicators or indicator_catalogue()
@@ -49,7 +49,7 @@ def release_catalogue(
         indicators=tuple(card_of(entries.indicators[code], entries) for code in sorted(entries.indicators)),
         regional=regional or regional_catalogue(),
         areas=tuple(
-            Area(row["area_code"], row["name_en"], row["name_vi"], row["area_type_code"], row["parent_code"])
+            Area(**{name: row[name] for name in Area.__dataclass_fields__ if name in row})
             for row in areas.unique("area_code", keep="last", maintain_order=True)
             .sort("area_code")
             .iter_rows(named=True)
@@ -57,6 +57,13 @@ def release_catalogue(
         sources=(*plain, *sorted(reference_sources, key=lambda source: source.source_code)),
         version=version or catalogue_version(),
     )
+
+
+_ADDITIVE = {
+    "count": "sum", "reference_count": "sum",
+    "share": "ratio", "ratio": "ratio", "proportion_wilson": "ratio", "rate_garwood": "ratio",
+}  # fmt: skip
+"""Methods whose figures of parts add up to the figure of the whole; medians, means and estimates do not."""
 
 
 def card_of(indicator: Indicator, catalogue: IndicatorCatalogue) -> IndicatorCard:
@@ -93,9 +100,10 @@ def card_of(indicator: Indicator, catalogue: IndicatorCatalogue) -> IndicatorCar
         source_codes=indicator.sources,
         series_codes=_series(indicator, catalogue),
         is_experimental=indicator.experimental,
-        factor=indicator.factor,
+        factor=float(indicator.factor),
         alternates=_alternates(indicator, catalogue),
         total_over=indicator.denominator.total_over if indicator.denominator else (),
+        additive_code=_ADDITIVE.get(indicator.method, "none"),
     )
 
 

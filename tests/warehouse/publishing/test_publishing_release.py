@@ -303,6 +303,8 @@ def test_the_database_describes_itself_and_opens_with_older_clients(released):
             "changes_since",
             "indicator",
             "explain",
+            "province_series",
+            "province_series_before",
         }
         assert con.sql(
             "select tags['storage_version'] from duckdb_databases() where database_name = 'mhwg'"
