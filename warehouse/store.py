@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from warehouse import schema
+from warehouse import migrations, schema
 from warehouse.catalogue.correction_ledger import Correction
 from warehouse.catalogue.table_catalogue import Table, tables
 
@@ -57,6 +57,7 @@ class Warehouse:
         path: Path,
         entries: Mapping[str, Table] | None = None,
         *,
+        steps: tuple[migrations.Step, ...] | None = None,
         patience_seconds: float = 0.0,
         corrections: Sequence[Correction] = (),
     ) -> None:
@@ -64,6 +65,7 @@ class Warehouse:
         self.corrections = tuple(corrections)
         """Entries of the corrections ledger that loads apply."""
         self.entries = dict(entries if entries is not None else tables())
+        self.steps = steps if steps is not None else migrations.steps()
         self.patience_seconds = patience_seconds
         """How long `connect` waits for another process that has the file: the sources' runs take turns as writers."""
         self.written_at: datetime | None = None
@@ -80,6 +82,22 @@ class Warehouse:
 
         Raises StoreLocked when another process has the file, StoreError when it is not a warehouse or is missing.
         """
+        with self._opened(read_only) as connection:
+            if not read_only:
+                self._bootstrap(connection)
+            yield connection
+
+    @contextmanager
+    def connect_as_is(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The only writer's connection on an existing store, whatever its version: for backups and upgrades, which must not
+        change a store by looking at it."""
+        if not self.exists:
+            raise StoreError(f"{self.path} does not exist yet; run `mhwg refresh` first.")
+        with self._opened(read_only=False) as connection:
+            yield connection
+
+    @contextmanager
+    def _opened(self, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         if read_only and not self.exists:
             raise StoreError(f"{self.path} does not exist yet; run `mhwg refresh` first.")
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -89,8 +107,6 @@ class Warehouse:
             if is_new:
                 os.chmod(self.path, 0o600)
             connection.execute("set TimeZone = 'UTC'")
-            if not read_only:
-                self._bootstrap(connection)
             yield connection
         finally:
             connection.close()
@@ -104,7 +120,8 @@ class Warehouse:
             except duckdb.IOException as fault:
                 if "could not set lock" not in str(fault).lower():  # "lock" alone is in "block", and in many a path
                     raise StoreError(
-                        f"{self.path} cannot be opened as a warehouse: {_first_line(fault)}. Restore a backup."
+                        f"{self.path} cannot be opened as a warehouse: {_first_line(fault)}. "
+                        "Go back to a backup: `mhwg restore FILE --replace`."
                     ) from fault
                 if time.monotonic() >= until:
                     holder = re.search(r"PID (\d+)", str(fault))
@@ -114,15 +131,61 @@ class Warehouse:
                     ) from fault
                 time.sleep(RETRY_SECONDS)
 
+    @property
+    def schema_version(self) -> int:
+        """The schema version that this program builds."""
+        return migrations.FIRST_VERSION + len(self.steps)
+
+    def pending_steps(self) -> tuple[migrations.Step, ...]:
+        """Migrations that the store still needs; none for a store that does not exist yet."""
+        if not self.exists:
+            return ()
+        with self.connect(read_only=True) as connection:
+            version = migrations.stored_version(connection)
+        return () if version is None else migrations.pending(version, self.steps)
+
+    def upgrade(self) -> tuple[migrations.Step, ...]:
+        """The store is of this program's schema version; returns the steps that were run. All of them or none.
+
+        The caller takes a backup first (`mhwg upgrade` does). Raises StoreError when the store is newer than the program.
+        """
+        with self.connect_as_is() as connection:
+            version = migrations.stored_version(connection)
+            self._refuse_newer(version)
+            needed = () if version is None else migrations.pending(version, self.steps)
+            self._apply(connection, needed)
+        return needed
+
     def _bootstrap(self, connection: duckdb.DuckDBPyConnection) -> None:
-        wanted = schema.fingerprint(self.entries.values())
-        if stored_fingerprint(connection) == wanted:
+        if stored_fingerprint(connection) == schema.fingerprint(self.entries.values()):
             return
+        version = migrations.stored_version(connection)
+        self._refuse_newer(version)
+        if version is not None and migrations.pending(version, self.steps):
+            raise StoreError(
+                f"{self.path.name} is of schema version {version}, this program needs {self.schema_version}; "
+                "run `mhwg upgrade`, which takes a backup first."
+            )
+        self._apply(connection, ())
+
+    def _refuse_newer(self, version: int | None) -> None:
+        if version is not None and version > self.schema_version:
+            raise StoreError(
+                f"{self.path.name} is of schema version {version}, newer than this program ({self.schema_version}); install "
+                "the version that wrote it, or go back to a backup with `mhwg restore FILE --replace`."
+            )
+
+    def _apply(self, connection: duckdb.DuckDBPyConnection, needed: tuple[migrations.Step, ...]) -> None:
+        wanted = schema.fingerprint(self.entries.values())
         connection.execute("begin")
         try:
+            migrations.run(connection, needed)
             apply_catalogue(connection, self.entries)
             connection.execute("delete from ops.store_version")
-            connection.execute("insert into ops.store_version values (?, ?)", [wanted, code_version()])
+            connection.execute(
+                "insert into ops.store_version (fingerprint, code_version, schema_version) values (?, ?, ?)",
+                [wanted, code_version(), self.schema_version],
+            )
             connection.execute("commit")
         except BaseException:
             connection.execute("rollback")
@@ -213,14 +276,14 @@ def _add_missing_columns(connection: Any, table: Table) -> None:
             connection.execute(f"alter table {table.name} add column {column.name} {column.type}")
         elif present[column.name] != column.type:
             raise StoreError(
-                f"{table.name}.{column.name} is {present[column.name]} in the store and {column.type} in the catalogue; "
-                "back up the store (`mhwg backup`), then rebuild it from landing with `mhwg refresh --full`."
+                f"{table.name}.{column.name} is {present[column.name]} in the store and {column.type} in the catalogue, "
+                "and no migration leads there; use the program version that built the store (`mhwg backup` keeps it)."
             )
     gone = sorted(set(present) - set(table.column_names))
     if gone:
         raise StoreError(
-            f"{table.name} has columns that the catalogue no longer knows: {gone}; "
-            "back up the store (`mhwg backup`), then rebuild it from landing with `mhwg refresh --full`."
+            f"{table.name} has columns that the catalogue no longer knows: {gone}, and no migration removes "
+            "them; use the program version that built the store (`mhwg backup` keeps it)."
         )
 
 

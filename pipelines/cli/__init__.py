@@ -183,6 +183,39 @@ def corrections(
 
 
 @app.command()
+def backup(
+    to: Annotated[
+        str | None, typer.Option("--to", help="Folder to write it to; `backups` in the state folder.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Keep warehouse, received files, releases and settings in one verified file; secrets are not in it."""
+    from pipelines.cli.backup import backup as run
+
+    raise typer.Exit(run(to, as_json=as_json))
+
+
+@app.command()
+def restore(
+    file: Annotated[str, typer.Argument(help="File that `mhwg backup` wrote.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Set aside the state that stands there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring back the state that a backup holds, after checking every byte of it."""
+    from pipelines.cli.backup import restore as run
+
+    raise typer.Exit(run(file, replace=replace, as_json=as_json))
+
+
+@app.command()
+def upgrade(as_json: Json = False) -> None:
+    """Bring an older warehouse to this program's version; takes a backup first."""
+    from pipelines.cli.backup import upgrade as run
+
+    raise typer.Exit(run(as_json=as_json))
+
+
+@app.command()
 def dev(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,

@@ -147,6 +147,24 @@ def test_no_identifier_reached_any_file(river):
     assert found == []
 
 
+def test_a_backup_brings_a_wrecked_state_back(river, tmp_path):
+    state, _ = river
+    kept = json.loads(mhwg(state, "backup", "--to", str(tmp_path), "--json").stdout)
+    before = {name: digest for name, digest in digests(state).items() if not name.startswith("locks/")}
+    (state / "warehouse.duckdb").write_bytes(b"wrecked")
+    shutil.rmtree(state / "release")
+    refused = mhwg(state, "restore", kept["file"])
+    assert (refused.returncode, "--replace" in refused.stderr) == (3, True)
+    assert "Restored" in mhwg(state, "restore", kept["file"], "--replace").stdout
+    after = digests(state)
+    assert {name: after.get(name) for name in before} == before
+    added = {name.split("/")[0] for name in set(after) - set(before)}
+    assert added <= {"replaced-1", "settings", "locks"}
+    # What the tests below do to this state they do to a restored one: status answers, a refresh finds nothing new.
+    shutil.rmtree(state / "replaced-1")
+    assert mhwg(state, "status").returncode == 0
+
+
 def test_a_second_refresh_is_no_refresh(river):
     state, first = river
     before = digests(state)

@@ -1,0 +1,87 @@
+"""`mhwg backup`, `mhwg restore`, `mhwg upgrade`: keeping the state of an installation, and bringing an older store up to date.
+
+Belongs here: naming the places and telling what was done. Does not belong here: the file format (`warehouse.backup`), the
+migrations (`warehouse.migrations`).
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipelines.cli.console import console
+from pipelines.failures import Exit, Refused
+from pipelines.settings import Settings, load_settings
+from warehouse.backup import Backup, BackupError, restore_backup, take_backup
+from warehouse.locks import held
+from warehouse.store import Warehouse
+
+
+def backup(to: str | None, *, as_json: bool) -> int:
+    """The state of this installation is in one verified file in the folder `to`, or in `backups` of the state folder."""
+    settings = load_settings()
+    kept = _take(settings, Path(to).resolve() if to else settings.state_folder / "backups")
+    return _tell(kept, f"Backup written and verified: {kept.path}", as_json=as_json)
+
+
+def restore(file: str, *, replace: bool, as_json: bool) -> int:
+    """The state folder is what the backup holds; what stood there is set aside when `replace` is given."""
+    settings = load_settings()
+    with _alone(settings, "restore"):
+        found = restore_backup(Path(file).resolve(), settings.state_folder, replace=replace)
+    return _tell(found, f"Restored to {settings.state_folder}: the state of {found.taken_at}", as_json=as_json)
+
+
+def upgrade(*, as_json: bool) -> int:
+    """The warehouse is of this program's schema version; a backup of what it was stands in `backups`."""
+    settings = load_settings()
+    warehouse = Warehouse(settings.state_folder / "warehouse.duckdb")
+    needed = warehouse.pending_steps()
+    kept = _take(settings, settings.state_folder / "backups") if needed else None
+    done = [step.name for step in warehouse.upgrade()] if warehouse.exists else []
+    if as_json:
+        print(json.dumps({"steps": done, "backup": str(kept.path) if kept else None}))
+    elif done:
+        console().print(f"Upgraded by {', '.join(done)}; before that: {kept.path if kept else ''}", highlight=False)
+    else:
+        console().print("The warehouse is up to date.")
+    return Exit.DONE
+
+
+def _take(settings: Settings, folder: Path) -> Backup:
+    state, store = settings.state_folder, Warehouse(settings.state_folder / "warehouse.duckdb")
+    with _alone(settings, "backup"):
+        return take_backup(store, state, folder, datetime.now(UTC), settings.file)
+
+
+@contextmanager
+def _alone(settings: Settings, verb: str) -> Iterator[None]:
+    """No refresh runs meanwhile: what it receives and what it stores must belong together."""
+    holder = f"mhwg {verb}, process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    with held(settings.state_folder / "locks" / "refresh.lock", "the refresh", holder):
+        try:
+            yield
+        except BackupError as fault:
+            raise Refused(str(fault), Exit.REFUSED) from fault
+
+
+def _tell(found: Backup, sentence: str, *, as_json: bool) -> int:
+    if as_json:
+        said = {
+            "file": str(found.path),
+            "taken_at": found.taken_at,
+            "schema_version": found.schema_version,
+            "members": len(found.members),
+            "bytes": found.byte_count,
+        }
+        print(json.dumps(said))
+    else:
+        console().print(sentence, highlight=False, soft_wrap=True)
+        console().print(
+            f"{len(found.members):,} files, {found.byte_count / 1e6:,.1f} MB. It holds the same personal data as the state "
+            "folder, and no secret: keep it as safe, and the pseudonym key apart from it.",
+            highlight=False,
+        )
+    return Exit.DONE
