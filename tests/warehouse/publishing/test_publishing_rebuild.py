@@ -22,6 +22,7 @@ from warehouse.publishing.inputs import (
 )
 from warehouse.publishing.protection import protect
 from warehouse.publishing.rebuild import rebuild_release
+from warehouse.publishing.registers import release_registers
 from warehouse.publishing.release import (
     MANIFEST,
     ShelfError,
@@ -81,7 +82,8 @@ def publish(connection, at: datetime, shelf) -> str:
         earlier=earlier_releases(connection, published_frames(shelf)),
     )  # fmt: skip
     catalogue = release_catalogue(release_areas(connection, at), practice_sources=("dhis2",))
-    context = ReleaseContext(at, code_version(), release_receipts(connection, ()))
+    registers = release_registers(connection, at)
+    context = ReleaseContext(at, code_version(), release_receipts(connection, ()), registers=registers)
     return build_release(protected, catalogue, context, shelf).release_id
 
 
