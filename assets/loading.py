@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from assets.retrying import Retry, pulls_to_retry, remember_judgement
 from warehouse.history import LoadMode
 from warehouse.inputs_digest import PART, computed_from, inputs_digest
 from warehouse.landing import Landing, LandingError, Receipt
@@ -39,6 +40,10 @@ class Batch:
     scope: Mapping[str, str]
     frames: Mapping[str, pl.DataFrame | Iterable[pl.DataFrame]]
     loads: tuple[TableLoad, ...]
+    whole: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
+    """Staging table -> scopes for which the frame is all that the provider has to say: a held record it lacks was taken back."""
+    identity: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Staging table -> columns by which a later record replaces a held one, where they are not its key."""
 
 
 Batches = Callable[[Sequence[Receipt]], Iterable[Batch]]
@@ -86,14 +91,19 @@ def load_source(
     source_code: str,
     recorded_at: datetime,
     batches: Batches,
+    *,
+    retry: bool = True,
 ) -> SourceReport:
     """Every waiting pull of the source is in the core with its checks, or the store is as it was and `fault` says why.
 
-    A load that changed nothing leaves no receipt and its landed files are removed: what it said, the store says already.
+    Before them the pulls are read again whose held records have become valid or were released. When that breaks a critical
+    rule, the waiting pulls are loaded without it. A load that changed nothing leaves no receipt and its landed files are
+    removed: what it said, the store says already.
     """
     report = SourceReport(source_code)
     waiting = landing.waiting_pulls(source_code)
-    if not waiting:
+    again = pulls_to_retry(warehouse, landing, scales, source_code, recorded_at, batches) if retry else Retry()
+    if not waiting and not again.is_due:
         return report
     receipts = [receipt for pull in waiting for receipt in pull]
     report.pulled_receipts = len(receipts)
@@ -106,24 +116,23 @@ def load_source(
     try:
         with transaction(warehouse, source_code, recorded_at) as load:
             touched: dict[str, list[Mapping[str, str]]] = {}
-            for batch in (batch for pull in waiting for batch in batches(pull)):
-                for table, frame in batch.frames.items():
-                    load.stage(table, frame, batch.scope)
-                if not load.report.newly_quarantined and not any(
-                    load.would_change(step.table, mode=step.mode, scope=step.scope) for step in batch.loads
-                ):
-                    continue  # what was pulled is what the store says: nothing to weigh, nothing to load
-                for table in batch.frames:
-                    load.weigh(table, scales, batch.scope)
-                for step in batch.loads:
-                    load.load_history(step.table, mode=step.mode, scope=step.scope)
-                    touched.setdefault(step.table, []).append(step.scope)
-                load.register(batch.receipts)
+            for number, pull in enumerate([*again.pulls, *waiting], start=1):
+                is_retry = number <= len(again.pulls)
+                load.report.pulls.append((number, tuple(receipt.receipt_id for receipt in pull), is_retry))
+                for batch in batches(pull):
+                    for step in _load_batch(load, scales, batch):
+                        touched.setdefault(step.table, []).append(step.scope)
+                    load.close_books(number)
             if load.report.is_change:
                 for table, scopes in touched.items():
                     # One server's failures must not count against another; a table loaded in many scopes is weighed whole.
                     load.weigh(table, scales, scopes[0] if all(scope == scopes[0] for scope in scopes) else None)
+            if load.report.is_change or again.is_judged_anew:
+                remember_judgement(load)
     except (CriticalRuleFailed, WeighingFailed) as fault:
+        if again.pulls:
+            log.warning("%s: held records could not be loaded, they stay held: %s", source_code, fault)
+            return load_source(warehouse, landing, scales, source_code, recorded_at, batches, retry=False)
         report.fault = str(fault)
         report.outcomes = list(load.report.outcomes) if load else []
         log.warning("%s: load rolled back: %s", source_code, type(fault).__name__)
@@ -151,6 +160,28 @@ def _drop_damaged(landing: Landing, source_code: str, receipts: Sequence[Receipt
             log.warning("%s: landed files are damaged: %s", source_code, receipt.path)
             return f"{fault} What waited to be loaded is pulled again by the next refresh."
     return None
+
+
+def _load_batch(load: LoadTransaction, scales: Scales, batch: Batch) -> Sequence[TableLoad]:
+    """The batch is staged and, if it says anything that the store does not, weighed and merged; the merges that were made."""
+    before = load.report.newly_quarantined
+    for table, frame in batch.frames.items():
+        load.stage(table, frame, batch.scope)
+    receipts = [receipt.receipt_id for receipt in batch.receipts]
+    if load.report.newly_quarantined == before and not any(
+        load.would_change(step.table, mode=step.mode, scope=step.scope) for step in batch.loads
+    ):
+        # What was pulled is what the store says: nothing to weigh, nothing to load. It may still make good what is held.
+        if load.settle(receipts, batch.whole, batch.identity):
+            load.register(batch.receipts)
+        return ()
+    for table in batch.frames:
+        load.weigh(table, scales, batch.scope)
+    for step in batch.loads:
+        load.load_history(step.table, mode=step.mode, scope=step.scope)
+    load.settle(receipts, batch.whole, batch.identity)
+    load.register(batch.receipts)
+    return batch.loads
 
 
 def derive_table(

@@ -4,9 +4,9 @@ Belongs here: write-audit-publish in one DuckDB transaction, and its counts. Doe
 like (`assets`), rules (`expectations`), history arithmetic (`warehouse.history`).
 """
 
-import hashlib
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,13 +17,14 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from warehouse import history
+from warehouse import history, quarantine
 from warehouse.catalogue.correction_ledger import Correction
 from warehouse.catalogue.table_catalogue import Table
 from warehouse.clock import next_recorded_at
 from warehouse.history import LoadCounts, LoadMode
 from warehouse.landing import Receipt
 from warehouse.quality import RuleOutcome, Scales, WeighingContext
+from warehouse.quarantine import Rejected
 from warehouse.store import Warehouse
 
 MODELS = Path(__file__).parent / "models"
@@ -45,6 +46,33 @@ class CriticalRuleFailed(Exception):
             f"{source}: {first.table} breaks rule {first.rule_code} ({detail}): {first.why} "
             f"The load was rolled back ({len(outcomes)} critical rules failed); the last good data stay in place."
         )
+
+
+class LedgerError(Exception):
+    """Rows of a receipt are unaccounted for: the load is rolled back. A fault of the program, not of the data."""
+
+    def __init__(self, message: str, *, source: str, table: str) -> None:
+        super().__init__(message)
+        self.source = source
+        self.table = table
+
+
+@dataclass(frozen=True)
+class LedgerLine:
+    """What became of the rows that one receipt brought to one staging table."""
+
+    pull_number: int
+    receipt_id: str
+    table: str
+    received: int
+    staged: int
+    quarantined: int
+    duplicates: int
+
+    @property
+    def is_balanced(self) -> bool:
+        """True when every row is accounted for."""
+        return self.received == self.staged + self.quarantined + self.duplicates
 
 
 @dataclass(frozen=True)
@@ -75,6 +103,11 @@ class LoadReport:
     history: dict[str, LoadCounts] = field(default_factory=dict)
     outcomes: list[RuleOutcome] = field(default_factory=list)
     newly_quarantined: int = 0
+    resettled: int = 0
+    """Records in quarantine that were resolved, or are held for other reasons than before."""
+    ledger: list[LedgerLine] = field(default_factory=list)
+    pulls: list[tuple[int, tuple[str, ...], bool]] = field(default_factory=list)
+    """Pulls read: number, receipts in order, and whether it was read again for the sake of held records."""
     new_receipts: int = 0
     released: bool = False
     """True when a release was published from this transaction: its mirror tables are worth writing."""
@@ -85,7 +118,12 @@ class LoadReport:
     @property
     def is_change(self) -> bool:
         """True when rows were written or held back that the store did not have."""
-        return self.released or self.newly_quarantined > 0 or any(counts.is_change for counts in self.history.values())
+        return (
+            self.released
+            or self.newly_quarantined > 0
+            or self.resettled > 0
+            or any(counts.is_change for counts in self.history.values())
+        )
 
     def total(self) -> LoadCounts:
         """Sum over the tables with history."""
@@ -102,6 +140,11 @@ class LoadTransaction:
         self.recorded_at = recorded_at
         self.corrections: tuple[Correction, ...] = ()
         self.report = LoadReport(source_code, recorded_at)
+        self.rejected: dict[str, set[str]] = {}
+        """Quarantine ids that the batch in staging was rejected for, by table."""
+        self._books: dict[str, dict[str, Counter[str]]] = {}
+        self._scopes: dict[str, Mapping[str, str]] = {}
+        self._released: set[str] | None = None
         self._withdrawn: set[str] = set()
 
     def stage(
@@ -110,15 +153,19 @@ class LoadTransaction:
         """The sound rows of `frames` are the staging rows within `scope`; the others stand in quarantine with their reasons.
 
         A frame has the entry's columns, `receipt_id`, `pointer` and `rejections` (empty list or null for a sound row).
-        Rows of one frame equal in every column but `pointer` and `receipt_id` are counted as duplicates and kept once.
-        Several frames are taken one by one, so that a batch larger than memory passes through.
+        Rows of one frame equal in every column but `pointer` and `receipt_id` are counted as duplicates and kept once, in
+        staging or in quarantine; the reasons of rejected ones add up. Several frames are taken one by one, so that a batch
+        larger than memory passes through.
         """
         table = self.entries[table_name]
         where = " and ".join(f"{name} = ${name}" for name in scope) or "true"
         self.connection.execute(f"delete from {table.name} where {where}", dict(scope) or None)
+        self._scopes[table_name] = scope
+        self.rejected[table_name] = set()
+        self._books[table_name] = {name: Counter[str]() for name in ("received", "quarantined", "duplicates")}
         parts = [frames] if isinstance(frames, pl.DataFrame) else frames
         counts = sum((self._stage_part(table, frame) for frame in parts), StagingCounts())
-        self.report.staging[table_name] = self.report.staging.get(table_name, StagingCounts()) + counts
+        self._count(table_name, counts)
         return counts
 
     def _stage_part(self, table: Table, frame: pl.DataFrame) -> StagingCounts:
@@ -132,9 +179,16 @@ class LoadTransaction:
         sound = frame.filter(rejections == 0).select(table.column_names)
         told_apart = [name for name in table.column_names if name not in ("receipt_id", "pointer")]
         kept = sound.unique(subset=told_apart, keep="last", maintain_order=True)
-        self._quarantine_frame(table, rejected)
+        books = self._books[table.name]
+        books["received"] += _by_receipt(frame)
+        books["duplicates"] += _by_receipt(sound) - _by_receipt(kept)
+        repeated = self._hold(table, [_rejected(row) for row in rejected.iter_rows(named=True)])
         self._insert(table, kept)
-        return StagingCounts(frame.height, kept.height, rejected.height, sound.height - kept.height)
+        doubled = sound.height - kept.height + repeated
+        return StagingCounts(frame.height, kept.height, rejected.height - repeated, doubled)
+
+    def _count(self, table_name: str, counts: StagingCounts) -> None:
+        self.report.staging[table_name] = self.report.staging.get(table_name, StagingCounts()) + counts
 
     def _insert(self, table: Table, frame: pl.DataFrame) -> None:
         if frame.is_empty():
@@ -160,46 +214,72 @@ class LoadTransaction:
             frame.write_parquet(spool.name, compression="lz4", statistics=False)
             yield spool.name
 
-    def _quarantine_frame(self, table: Table, rejected: pl.DataFrame) -> None:
-        records = []
-        for row in rejected.iter_rows(named=True):
-            reasons, receipt_id, pointer = row.pop("rejections"), row.pop("receipt_id"), row.pop("pointer")
-            records.append((row, list(reasons), receipt_id, pointer))
-        self._quarantine(table, records)
-
-    def _quarantine(self, table: Table, records: Iterable[tuple[dict[str, Any], list[str], str, str | None]]) -> None:
-        rows: dict[str, tuple[Any, ...]] = {}
-        for record, reasons, receipt_id, pointer in records:
-            text = json.dumps(record, ensure_ascii=False, sort_keys=True, default=str)
-            digest = hashlib.sha256(f"{table.name}\n{self.source_code}\n{text}".encode()).hexdigest()[:16]
-            rows[digest] = (digest, table.name, self.source_code, receipt_id, pointer, reasons, text)
-        if not rows:
-            return
-        self.connection.register(
-            "held_frame",
-            pl.DataFrame(
-                list(rows.values()),
-                schema={
-                    "quarantine_id": pl.String,
-                    "table_name": pl.String,
-                    "source_code": pl.String,
-                    "receipt_id": pl.String,
-                    "pointer": pl.String,
-                    "reasons": pl.List(pl.String),
-                    "record": pl.String,
-                },
-                orient="row",
-            ).to_arrow(),
+    def _hold(self, table: Table, records: Sequence[Rejected]) -> int:
+        """The records stand in quarantine; the number of those that repeat another of the same batch."""
+        held = quarantine.hold(
+            self.connection, table, self.source_code, records, self.recorded_at, self.rejected[table.name]
         )
-        at = history.as_naive_utc(self.recorded_at)
-        ((new,),) = self.connection.execute(
-            """insert into quarantine.record
-            select quarantine_id, table_name, source_code, receipt_id, pointer, reasons, record, 'held', $at, null, null, null
-            from held_frame h anti join quarantine.record q using (quarantine_id)""",
-            {"at": at},
-        ).fetchall()
-        self.connection.unregister("held_frame")
-        self.report.newly_quarantined += new
+        self.report.newly_quarantined += held.new
+        self.report.resettled += held.changed
+        seen, books = self.rejected[table.name], self._books[table.name]
+        repeated = 0
+        for record, record_id in zip(records, held.ids, strict=True):
+            books["duplicates" if record_id in seen else "quarantined"][record.receipt_id] += 1
+            repeated += record_id in seen
+            seen.add(record_id)
+        return repeated
+
+    def settle(
+        self,
+        receipts: Sequence[str],
+        whole: Mapping[str, Sequence[Mapping[str, str]]],
+        identity: Mapping[str, Sequence[str]],
+    ) -> int:
+        """Records in quarantine that the batch in staging made good are resolved, with an audit row each; their number.
+
+        `whole`: staging table -> scopes for which the batch is all that the provider has to say. `identity`: staging table ->
+        columns by which a later record replaces a held one, where they are not its key.
+        """
+        settled = sum(
+            quarantine.settle(
+                self.connection,
+                self.entries[name],
+                self.source_code,
+                rejected=rejected,
+                receipts=receipts,
+                whole=whole.get(name, ()),
+                identity=identity.get(name, self.entries[name].key),
+                at=self.recorded_at,
+            )
+            for name, rejected in self.rejected.items()
+        )
+        self.report.resettled += settled
+        return settled
+
+    def close_books(self, pull_number: int) -> None:
+        """The ledger says of every receipt of the batch what became of its rows. Raises LedgerError when one is missing."""
+        for name, books in self._books.items():
+            where = " and ".join(f"{column} = ${column}" for column in self._scopes[name]) or "true"
+            staged = Counter(
+                dict(
+                    self.connection.execute(
+                        f"select receipt_id, count(*) from {name} where {where} group by receipt_id",
+                        dict(self._scopes[name]) or None,
+                    ).fetchall()
+                )
+            )
+            for receipt_id in sorted({*books["received"], *staged}, key=str):
+                counted = (books["received"], staged, books["quarantined"], books["duplicates"])
+                line = LedgerLine(pull_number, receipt_id, name, *(counter[receipt_id] for counter in counted))
+                if not line.is_balanced:
+                    raise LedgerError(
+                        f"{self.source_code}: receipt {receipt_id} brought {line.received} rows to {name}, but {line.staged} were "
+                        f"staged, {line.quarantined} held and {line.duplicates} doubled. The load was rolled back; report it.",
+                        source=self.source_code,
+                        table=name,
+                    )
+                self.report.ledger.append(line)
+        self._books, self._scopes = {}, {}
 
     def weigh(self, table_name: str, scales: Scales, scope: Mapping[str, str] | None = None) -> list[RuleOutcome]:
         """The table's suite was run on this connection. Row rules of severity critical moved their rows to quarantine
@@ -232,20 +312,27 @@ class LoadTransaction:
             )
         names = ", ".join(f"t.{name}" for name in table.column_names)
         rows = self.connection.execute(
-            f"""select {names}, list(c.reason order by c.reason)
+            f"""select {names}, list(c.reason order by c.reason), t.rowid
             from {table.name} t join condemned c on t.rowid = c.row_number group by t.rowid, {names} order by t.rowid"""
         ).fetchall()
-        records = []
-        for row in rows:
-            record = dict(zip(table.column_names, row[:-1], strict=True))
-            records.append((record, list(row[-1]), record.pop("receipt_id"), record.pop("pointer")))
-        self._quarantine(table, records)
+        condemned: list[Rejected] = []
+        spared: list[int] = []
+        for *values, reasons, row_number in rows:
+            record = _rejected({**dict(zip(table.column_names, values, strict=True)), "rejections": reasons})
+            if self._is_released(table, record):
+                spared.append(row_number)
+            else:
+                condemned.append(record)
+        repeated = self._hold(table, condemned)
+        if spared:
+            self.connection.execute(
+                "delete from condemned where list_contains($spared, row_number)", {"spared": spared}
+            )
         self._withdraw_condemned(table)
         self.connection.execute(f"delete from {table.name} where rowid in (select row_number from condemned)")
         self.connection.execute("drop table temp.condemned")
-        self.report.staging[table.name] = self.report.staging.get(table.name, StagingCounts()) + StagingCounts(
-            staged=-len(rows), quarantined=len(rows)
-        )
+        held = len(condemned) - repeated
+        self._count(table.name, StagingCounts(staged=-len(condemned), quarantined=held, duplicates=repeated))
 
     def _withdraw_condemned(self, table: Table) -> None:
         """Keys of the condemned rows are remembered: in a batch of changes each closes the row that it was to replace.
@@ -262,6 +349,14 @@ class LoadTransaction:
             and {" and ".join(f"{name} is not null" for name in core.key)}"""
         )
         self._withdrawn.add(core.name)
+
+    def _is_released(self, table: Table, record: Rejected) -> bool:
+        """True when a person decided that the record is right although a belief objects."""
+        if self._released is None:
+            self._released = quarantine.released_ids(self.connection, self.source_code)
+        return bool(self._released) and (
+            quarantine.quarantine_id(table, self.source_code, record.record) in self._released
+        )
 
     def load_history(self, table_name: str, *, mode: LoadMode, scope: Mapping[str, str] | None = None) -> LoadCounts:
         """The core table says what `models/<schema>/<table>.sql` says of the staged rows within `scope`."""
@@ -383,8 +478,22 @@ class LoadTransaction:
             anti join ({batch}) using ({", ".join(table.key)})"""
         return batch
 
+    def abandon(self) -> None:
+        """The transaction is rolled back: a trial leaves nothing behind."""
+        _roll_back(self.connection)
+
     def _write_record(self) -> None:
         at = history.as_naive_utc(self.recorded_at)
+        for number, receipts, is_retry in self.report.pulls:
+            self.connection.execute(
+                "insert into ops.pull values (?, ?, ?, ?, ?)", [at, self.source_code, number, list(receipts), is_retry]
+            )
+        for line in self.report.ledger:
+            counts = (line.received, line.staged, line.quarantined, line.duplicates)
+            self.connection.execute(
+                "insert into ops.receipt_ledger values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [at, self.source_code, line.pull_number, line.receipt_id, line.table, *counts],
+            )
         for name in sorted({*self.report.staging, *self.report.history}):
             staged = self.report.staging.get(name)
             merged = self.report.history.get(name)
@@ -426,6 +535,16 @@ class LoadTransaction:
             )
 
 
+def _by_receipt(frame: pl.DataFrame) -> Counter[str]:
+    """Rows by receipt."""
+    return Counter(dict(frame.group_by("receipt_id").len().iter_rows()))
+
+
+def _rejected(row: dict[str, Any]) -> Rejected:
+    reasons, receipt_id, pointer = row.pop("rejections"), row.pop("receipt_id"), row.pop("pointer")
+    return Rejected(row, tuple(reasons), receipt_id, pointer)
+
+
 @contextmanager
 def transaction(warehouse: Warehouse, source_code: str, recorded_at: datetime) -> Iterator[LoadTransaction]:
     """A load transaction that commits when the block ends and something changed, and otherwise leaves the file as it was.
@@ -441,6 +560,7 @@ def transaction(warehouse: Warehouse, source_code: str, recorded_at: datetime) -
         load.corrections = warehouse.corrections
         try:
             yield load
+            load.close_books(len(load.report.pulls) + 1)
             if load.report.is_change:
                 load._write_record()
                 connection.execute("commit")

@@ -207,7 +207,8 @@ def batches(mapping: InstanceMapping, landing: Landing) -> Callable[[Sequence[Re
     def of_pull(receipts: Sequence[Receipt]) -> Iterable[Batch]:
         staged = stage_frames(receipts, landing, mapping)
         loads = tuple(TableLoad(load.table, load.mode, load.scope) for load in staged.loads)
-        yield Batch(tuple(receipts), staged.scope, staged.frames, loads)
+        whole = {table: [staged.scope] for table in staged.whole}
+        yield Batch(tuple(receipts), staged.scope, staged.frames, loads, whole)
 
     return of_pull
 

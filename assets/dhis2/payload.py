@@ -100,12 +100,15 @@ class Staged:
 
     `counts` holds what was set aside before staging: rows repeated across chunks, deletions in a full pull, withdrawals. Data
     values come as `ValueParts`, read while they are staged; `counts` is complete after that.
+    `counts` holds what was set aside before staging: rows repeated across chunks, deletions in a full pull, withdrawals.
+    `whole` names the tables of which the pull brought everything, not only what changed.
     """
 
     frames: Parts
     scope: Mapping[str, str]
     loads: tuple[TableLoad, ...]
     counts: Mapping[str, int]
+    whole: tuple[str, ...] = ()
 
     def frame(self, table: str) -> pl.DataFrame:
         """The frame of one table, whole: for whoever knows that it is small."""
@@ -148,7 +151,21 @@ def stage_frames(receipts: Sequence[Receipt], landing: Landing, mapping: Instanc
         frames |= _referral_frames(by_part, landing, mapping)
         # The model of this table yields the whole state of the server: staged records, and earlier ones that stand.
         loads.append(TableLoad("core.referral_record", "snapshot", scope))
-    return Staged(frames, scope, tuple(loads), counts)
+    return Staged(frames, scope, tuple(loads), counts, _whole_tables(by_part))
+
+
+def _whole_tables(by_part: Mapping[str, Receipt]) -> tuple[str, ...]:
+    """Staging tables for which the pull holds all that the server has."""
+    tables = {
+        "metadata": ("staging.org_unit", "staging.data_set_assignment", "staging.metadata_object"),
+        "registrations": ("staging.data_set_registration",),
+    }
+    changes = {
+        "data_values": ("staging.data_value",),
+        "tracker": ("staging.referral_record", "staging.tracked_entity"),
+    }
+    tables |= {part: names for part, names in changes.items() if part in by_part and _mode(by_part[part]) == "snapshot"}
+    return tuple(name for part, names in tables.items() if part in by_part for name in names)
 
 
 def _mode(receipt: Receipt) -> Literal["delta", "snapshot"]:

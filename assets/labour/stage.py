@@ -25,6 +25,13 @@ LOADS = (
 )
 """Every load is a delta without deletions: a document that is no longer in the inbox was still published."""
 
+IDENTITY = {
+    "staging.labour_document": ("file_name",),
+    "staging.labour_figure": ("series_code", "window_code", "period_code", "destination_code", "sex_code"),
+    "staging.labour_contract": ("contract_token",),
+}
+"""What a record is about, whichever document says it: a corrected file replaces what was held of the first."""
+
 _REJECTIONS = pl.List(pl.String)
 DOCUMENT_SCHEMA: dict[str, Any] = {
     "document_code": pl.String, "title": pl.String, "agency_code": pl.String, "published_on": pl.Date,
@@ -200,6 +207,6 @@ def batches(landing: Landing) -> Batches:
     """How `assets.loading.load_source` takes the pending receipts of this source: all in one batch."""
 
     def of_receipts(receipts: Sequence[Receipt]) -> Iterable[Batch]:
-        yield Batch(tuple(receipts), {}, stage_frames(receipts, landing), LOADS)
+        yield Batch(tuple(receipts), {}, stage_frames(receipts, landing), LOADS, identity=IDENTITY)
 
     return of_receipts

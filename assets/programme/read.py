@@ -304,6 +304,8 @@ def batches(landing: Landing) -> Batches:
         # A register sent as CSV and later as a workbook is the same register.
         latest = {Path(str(receipt.parameters["name"])).stem: receipt for receipt in receipts}
         used = list(latest.values())
-        yield Batch(tuple(receipts), {}, stage_frames(used, landing), loads(used))
+        frames, steps = stage_frames(used, landing), loads(used)
+        whole = {table: [step.scope for step in steps if step.table.endswith(table.split(".")[1])] for table in frames}
+        yield Batch(tuple(receipts), {}, frames, steps, whole)
 
     return of_receipts

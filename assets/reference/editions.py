@@ -234,7 +234,7 @@ def batches(landing: Landing) -> Batches:
     def of_receipts(receipts: Sequence[Receipt]) -> Iterable[Batch]:
         for receipt in [receipt for receipt in receipts if receipt.part_code == "frames"]:
             frames = stage_frames([receipt], landing)
-            yield Batch((receipt,), {}, frames, loads(frames))
+            yield Batch((receipt,), {}, frames, loads(frames), dict.fromkeys(frames, ({},)))
         pending = [receipt for receipt in receipts if receipt.part_code != "frames"]
         if not pending:
             return
@@ -251,6 +251,7 @@ def batches(landing: Landing) -> Batches:
                 | (pl.col("series_code").is_null() & pl.col("receipt_id").is_in(now))
             )
         frames = {"staging.reference_value": with_current_edition(figures, arrived)}
-        yield Batch(tuple(pending), {}, frames, loads(frames))
+        steps = loads(frames)
+        yield Batch(tuple(pending), {}, frames, steps, {"staging.reference_value": [step.scope for step in steps]})
 
     return of_receipts

@@ -48,7 +48,8 @@ def batches(landing: Landing) -> Callable[[Sequence[Receipt]], Iterable[Batch]]:
                 "wave_code": str(receipt.parameters["wave_code"]),
             }
             loads = tuple(TableLoad(table, "snapshot", scope) for table in LOADS)
-            yield Batch((receipt,), scope, stage_frames([receipt], landing, recodes, designs), loads)
+            frames = stage_frames([receipt], landing, recodes, designs)
+            yield Batch((receipt,), scope, frames, loads, dict.fromkeys(frames, (scope,)))
 
     return of_pull
 

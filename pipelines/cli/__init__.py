@@ -46,6 +46,10 @@ labour_app = typer.Typer(help="Labour export: look at a file before it is loaded
 app.add_typer(labour_app, name="labour")
 survey_app = typer.Typer(help="Surveys: look at a file before it is loaded.", no_args_is_help=True)
 app.add_typer(survey_app, name="survey")
+quarantine_app = typer.Typer(
+    help="Records held back with their reasons: list, show, and decide about them.", no_args_is_help=True
+)
+app.add_typer(quarantine_app, name="quarantine")
 
 USAGE_FAULT: type[Any] = typer.BadParameter.__mro__[2]
 """Base of all faults of a command line; typer carries its own copy of click and exports only the leaves."""
@@ -389,6 +393,56 @@ def indicator_alternates(
     from pipelines.cli.indicator import run_alternates
 
     raise typer.Exit(run_alternates(code, as_json=as_json))
+
+
+RecordIds = Annotated[list[str], typer.Argument(help="Ids of the records, as `quarantine list` shows them.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with your name in the audit trail.")]
+By = Annotated[str | None, typer.Option("--by", help="Who decides; without it the name of the account.")]
+
+
+@quarantine_app.command("list")
+def quarantine_list(
+    source: Annotated[str | None, typer.Option(help="Only this source, for instance dhis2_vnm.")] = None,
+    table: Annotated[str | None, typer.Option(help="Only this staging table.")] = None,
+    status: Annotated[str, typer.Option(help="held, released, discarded, resolved or all.")] = "held",
+    as_json: Json = False,
+) -> None:
+    """Records held back, by reason, with their place in what was received."""
+    from pipelines.cli.quarantine import list_records
+
+    raise typer.Exit(list_records(source, table, status, as_json=as_json))
+
+
+@quarantine_app.command("show")
+def quarantine_show(record: Annotated[str, typer.Argument(help="Id of the record.")], as_json: Json = False) -> None:
+    """One record: every reason, receipt, place and decision; values about persons are withheld."""
+    from pipelines.cli.quarantine import show_record
+
+    raise typer.Exit(show_record(record, as_json=as_json))
+
+
+@quarantine_app.command("release")
+def quarantine_release(records: RecordIds, reason: Reason, by: By = None, as_json: Json = False) -> None:
+    """The records are right although a belief objects: the next refresh loads them."""
+    from pipelines.cli.quarantine import take_decision
+
+    raise typer.Exit(take_decision("release", records, reason, by, as_json=as_json))
+
+
+@quarantine_app.command("discard")
+def quarantine_discard(records: RecordIds, reason: Reason, by: By = None, as_json: Json = False) -> None:
+    """The records are wrong and will not be corrected: they stay on file and are not asked about again."""
+    from pipelines.cli.quarantine import take_decision
+
+    raise typer.Exit(take_decision("discard", records, reason, by, as_json=as_json))
+
+
+@quarantine_app.command("hold")
+def quarantine_hold(records: RecordIds, reason: Reason, by: By = None, as_json: Json = False) -> None:
+    """An earlier release or discard is taken back: the records are held again."""
+    from pipelines.cli.quarantine import take_decision
+
+    raise typer.Exit(take_decision("hold", records, reason, by, as_json=as_json))
 
 
 @practice_app.command("serve")
