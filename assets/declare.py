@@ -21,6 +21,8 @@ from warehouse.lineage import model_lineage, model_text
 from warehouse.quality import CheckDescription, RuleOutcome, Scales
 from warehouse.store import Warehouse
 
+FIELDS_CHECK = "fields_as_accepted"
+
 LAYER_KINDS = {
     "staging": {"duckdb", "polars"},
     "core": {"duckdb", "sql"},
@@ -108,8 +110,21 @@ def check_name(rule_code: str) -> str:
 
 
 def check_specs(weighed: Iterable[Table], scales: Scales) -> list[dg.AssetCheckSpec]:
-    """One Dagster check per rule of the tables' suites."""
-    return [_check_spec(check) for table in weighed for check in scales.checks_for(table)]
+    """One Dagster check per rule of the tables' suites, and for a load step one on the fields of what was delivered."""
+    tables_weighed = list(weighed)
+    specs = [_check_spec(check) for table in tables_weighed for check in scales.checks_for(table)]
+    first = next((table for table in tables_weighed if table.schema_name == "staging"), None)
+    if first is not None:
+        specs.append(
+            dg.AssetCheckSpec(
+                name=FIELDS_CHECK,
+                asset=table_key(first.name),
+                description="Each delivery has the fields that were last accepted; what differs is named and handled by "
+                "policy (warehouse/catalogue/drift.toml). A delivery that is stopped leaves the last good data in place.",
+                metadata={"severity": "critical", "level": "table"},
+            )
+        )
+    return specs
 
 
 def _check_spec(check: CheckDescription) -> dg.AssetCheckSpec:
@@ -226,8 +241,38 @@ def load_results(
         if number == 0:
             metadata |= sources_metadata(reports)
         yield dg.MaterializeResult(asset_key=table_key(table.name), metadata=metadata)
+    yield from _fields_results(loaded, reports)
     outcomes = [outcome for report in reports for outcome in report.outcomes]
     yield from check_results(outcomes, loaded, scales)
+
+
+def _fields_results(loaded: Sequence[Table], reports: Sequence[SourceReport]) -> Iterator[dg.AssetCheckResult]:
+    """The check on the fields of what was delivered, with the differences; none when nothing was delivered."""
+    first = next((table for table in loaded if table.schema_name == "staging"), None)
+    judged = [drift for report in reports for drift in report.drifts]
+    if first is None or not judged:
+        return
+    differences = [
+        {
+            "source": drift.source_code,
+            "part": drift.part_code,
+            "difference": difference.sentence(),
+            "answer": "stop" if difference in drift.decision.stopping else "go on",
+        }
+        for drift in judged
+        for difference in drift.decision.differences
+    ]
+    yield dg.AssetCheckResult(
+        asset_key=table_key(first.name),
+        check_name=FIELDS_CHECK,
+        passed=not any(drift.decision.is_stopped for drift in judged),
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={
+            "parts": len(judged),
+            "unexpected_rows": len(differences),
+            "differences": dg.MetadataValue.json(differences),
+        },
+    )
 
 
 def fail_alone(refresh: Refresh, reports: Iterable[SourceReport]) -> None:

@@ -12,8 +12,10 @@ from assets.progress import tell_indicator
 from warehouse.catalogue.indicator_catalogue import indicator_catalogue
 from warehouse.catalogue.table_catalogue import tables
 from warehouse.clock import Refresh
+from warehouse.completeness import short_of_reports, with_completeness
 from warehouse.indicator_engine import Finding, compute_with_findings
 from warehouse.load import LoadTransaction
+from warehouse.outages import current_outages, receipts_of, with_outages
 from warehouse.quality import Scales
 from warehouse.refresh_log import delays_of, log_refresh, mark_corrected
 from warehouse.reporting_delay import reporting_delays
@@ -46,6 +48,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
     ) -> Iterator[Any]:
         findings: list[Finding] = []
         found: dict[str, pl.DataFrame] = {}
+        outages = current_outages(warehouse)
 
         def make(connection: Any) -> pl.DataFrame:
             entries = list(indicator_catalogue().indicators.values())
@@ -58,9 +61,11 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
                 delays=delays_of(found["delay"]),
             )
             findings.extend(computed.findings)
-            return mark_corrected(
+            corrected = mark_corrected(
                 connection, computed.observations, refresh.as_at, delays_of(found["delay"]), indicator_catalogue()
             )
+            short = short_of_reports(connection, corrected, entries, refresh.as_at)
+            return with_outages(with_completeness(corrected, short), outages, receipts_of(connection, outages))
 
         def tell_changes(load: LoadTransaction, observations: pl.DataFrame) -> None:
             log_refresh(load, observations, refresh.as_at, found["delay"], indicator_catalogue())
@@ -73,7 +78,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             TABLE,
             make,
             inputs=core,
-            also=[refresh.as_at.date().isoformat()],
+            also=[refresh.as_at.date().isoformat(), *map(str, outages)],
             before_load=tell_changes,
         )
         for finding in findings[:SHOWN_FINDINGS]:

@@ -12,11 +12,15 @@ from typing import Any
 
 import polars as pl
 
+from assets.delivery import judge_delivery, without_stopped
 from assets.retrying import Retry, pulls_to_retry, remember_judgement
+from warehouse import drift
+from warehouse.drift import PartDrift
 from warehouse.history import LoadMode
 from warehouse.inputs_digest import PART, computed_from, inputs_digest
 from warehouse.landing import Landing, LandingError, Receipt
 from warehouse.load import CriticalRuleFailed, LoadReport, LoadTransaction, transaction
+from warehouse.outages import end_outage, note_outage
 from warehouse.quality import RuleOutcome, Scales, WeighingFailed
 from warehouse.store import Warehouse
 
@@ -59,6 +63,8 @@ class SourceReport:
     load: LoadReport | None = None
     fault: str | None = None
     outcomes: list[RuleOutcome] = field(default_factory=list)
+    drifts: list[PartDrift] = field(default_factory=list)
+    """Parts of the delivery held against the fields that were last accepted."""
 
     @property
     def is_change(self) -> bool:
@@ -98,20 +104,23 @@ def load_source(
 
     Before them the pulls are read again whose held records have become valid or were released. When that breaks a critical
     rule, the waiting pulls are loaded without it. A load that changed nothing leaves no receipt and its landed files are
-    removed: what it said, the store says already.
+    removed: what it said, the store says already. What is refused does not wait: it is pulled again by the next refresh, so
+    that a delivery in which the provider mended the fault is not held up by the first.
     """
     report = SourceReport(source_code)
-    waiting = landing.waiting_pulls(source_code)
+    loaded = loaded_receipt_ids(warehouse, source_code)
+    pending = [receipt for pull in landing.waiting_pulls(source_code) for receipt in pull]
+    report.fault = _drop_damaged(landing, source_code, pending, loaded)
+    if report.fault:
+        return _on_file(warehouse, report, recorded_at, answered=True)
+    waiting = _known_in_form(warehouse, landing, source_code, recorded_at, report)
     again = pulls_to_retry(warehouse, landing, scales, source_code, recorded_at, batches) if retry else Retry()
     if not waiting and not again.is_due:
-        return report
+        return _on_file(warehouse, report, recorded_at, answered=not source_code.startswith("dhis2_"))
     receipts = [receipt for pull in waiting for receipt in pull]
+    taken = {receipt.receipt_id for receipt in receipts}
     report.pulled_receipts = len(receipts)
     report.pulled_records = sum(receipt.record_count for receipt in receipts)
-    loaded = loaded_receipt_ids(warehouse, source_code)
-    report.fault = _drop_damaged(landing, source_code, receipts, loaded)
-    if report.fault:
-        return report
     load: LoadTransaction | None = None
     try:
         with transaction(warehouse, source_code, recorded_at) as load:
@@ -127,16 +136,18 @@ def load_source(
                 for table, scopes in touched.items():
                     # One server's failures must not count against another; a table loaded in many scopes is weighed whole.
                     load.weigh(table, scales, scopes[0] if all(scope == scopes[0] for scope in scopes) else None)
+                drift.accept(load.connection, [d for d in report.drifts if d.receipt_id in taken], load.recorded_at)
             if load.report.is_change or again.is_judged_anew:
                 remember_judgement(load)
     except (CriticalRuleFailed, WeighingFailed) as fault:
         if again.pulls:
             log.warning("%s: held records could not be loaded, they stay held: %s", source_code, fault)
             return load_source(warehouse, landing, scales, source_code, recorded_at, batches, retry=False)
-        report.fault = str(fault)
+        report.fault = " | ".join(filter(None, [report.fault, str(fault)]))
         report.outcomes = list(load.report.outcomes) if load else []
         log.warning("%s: load rolled back: %s", source_code, type(fault).__name__)
-        return report
+        landing.settle_pulls(source_code)
+        return _on_file(warehouse, report, recorded_at, answered=True)
     report.load = load.report
     report.outcomes = list(load.report.outcomes)
     if not load.report.committed:
@@ -144,6 +155,15 @@ def load_source(
             if receipt.receipt_id not in loaded:
                 landing.discard(receipt)
     landing.settle_pulls(source_code)
+    return _on_file(warehouse, report, recorded_at, answered=bool(waiting) or not source_code.startswith("dhis2_"))
+
+
+def _on_file(warehouse: Warehouse, report: SourceReport, at: datetime, *, answered: bool) -> SourceReport:
+    """The report, with the source on file as failed or as well again. `answered`: a source that could not be asked is not well."""
+    if report.fault:
+        note_outage(warehouse, report.source_code, report.fault, at)
+    elif answered:
+        end_outage(warehouse, report.source_code)
     return report
 
 
@@ -160,6 +180,35 @@ def _drop_damaged(landing: Landing, source_code: str, receipts: Sequence[Receipt
             log.warning("%s: landed files are damaged: %s", source_code, receipt.path)
             return f"{fault} What waited to be loaded is pulled again by the next refresh."
     return None
+
+
+def _known_in_form(
+    warehouse: Warehouse, landing: Landing, source_code: str, recorded_at: datetime, report: SourceReport
+) -> list[Sequence[Receipt]]:
+    """The waiting pulls without what came in another form than was accepted; `report` says what was refused, and why."""
+    waiting = landing.waiting_pulls(source_code)
+    if not waiting:
+        return []
+    if warehouse.exists:
+        with warehouse.connect(read_only=True) as connection:
+            judged = [judge_delivery(connection, source_code, pull, landing) for pull in waiting]
+    else:
+        judged = [judge_delivery(None, source_code, pull, landing) for pull in waiting]
+    report.drifts = [found for drifts in judged for found in drifts]
+    changed = [found for found in report.drifts if found.decision.differences]
+    for found in changed:
+        log.warning("%s", found.decision.explanation(f"{source_code} {found.part_code}"))
+    stopped = [found for found in changed if found.decision.is_stopped]
+    if stopped:
+        sentences = [found.decision.explanation(f"{source_code} {found.part_code}") for found in stopped]
+        report.fault = " | ".join(dict.fromkeys(sentences))
+    if changed:
+        with warehouse.connect() as connection:
+            drift.note(connection, changed, recorded_at)
+    left = [without_stopped(pull, drifts) for pull, drifts in zip(waiting, judged, strict=True)]
+    if stopped and not any(left):
+        landing.settle_pulls(source_code)
+    return [pull for pull in left if pull]
 
 
 def _load_batch(load: LoadTransaction, scales: Scales, batch: Batch) -> Sequence[TableLoad]:

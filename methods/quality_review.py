@@ -52,7 +52,7 @@ def review(
     policy: OutlierPolicy | None = None,
 ) -> pl.DataFrame:
     """All findings about the aggregate data of every server, in key order. Takes the open rows of the core tables of those names."""
-    owed = ledger(assignments, org_units, _periods(assignments, registrations, as_at), registrations, as_at)
+    owed = ledger(assignments, org_units, report_periods(assignments, registrations, as_at), registrations, as_at)
     return pl.concat(
         [
             outlier_findings(values, as_at, policy),
@@ -62,7 +62,7 @@ def review(
     ).sort("instance_code", "review_code", "subject_code")
 
 
-def _periods(assignments: pl.DataFrame, registrations: pl.DataFrame, as_at: datetime) -> pl.DataFrame:
+def report_periods(assignments: pl.DataFrame, registrations: pl.DataFrame, as_at: datetime) -> pl.DataFrame:
     """Every period of the data sets' types from the first one that any unit registered: nothing was asked for before."""
     first_on = registrations["period_start_on"].min()
     rows = [
@@ -93,7 +93,7 @@ def outlier_findings(values: pl.DataFrame, as_at: datetime, policy: OutlierPolic
         others_mean=(pl.col("value_number").sum().over(SERIES) - pl.col("value_number")) / (pl.col("series_size") - 1)
     )
     found = scored.filter(pl.col("is_tail_outlier"), pl.col("period_start_on") >= (as_at - RECENT).date())
-    return _findings(
+    return as_findings(
         found.with_columns(
             subject_code=pl.concat_str(*SERIES[1:], "period_code", separator="/"),
             severity_code=pl.when(pl.col("is_z_outlier") | pl.col("is_modified_z_outlier"))
@@ -111,7 +111,7 @@ def outlier_findings(values: pl.DataFrame, as_at: datetime, policy: OutlierPolic
 def missing_report_findings(owed: pl.DataFrame, as_at: datetime) -> pl.DataFrame:
     """Recent reports that were due and have not come."""
     found = owed.filter(pl.col("state_code") == "missing", pl.col("period_start_on") >= (as_at - RECENT).date())
-    return _findings(
+    return as_findings(
         found.with_columns(
             subject_code=pl.concat_str("data_set_uid", "org_unit_uid", "period_code", separator="/"),
             severity_code=pl.lit("warning"),
@@ -129,7 +129,7 @@ def unexpected_report_findings(unexpected: pl.DataFrame, as_at: datetime) -> pl.
     found = unexpected.filter(pl.col("period_start_on") >= (as_at - RECENT).date()).unique(
         ["instance_code", "data_set_uid", "org_unit_uid", "period_code"], keep="first", maintain_order=True
     )
-    return _findings(
+    return as_findings(
         found.with_columns(
             subject_code=pl.concat_str("data_set_uid", "org_unit_uid", "period_code", separator="/"),
             severity_code=pl.lit("info"),
@@ -151,7 +151,7 @@ def violation_findings(violations: pl.DataFrame, as_at: datetime) -> pl.DataFram
     codes = violations["period_code"].unique().to_list()
     lately = [code for code in codes if parse_period(code).start_on >= recent]
     found = violations.filter(pl.col("period_code").is_in(lately))
-    return _findings(
+    return as_findings(
         found.with_columns(
             subject_code=pl.concat_str(
                 "rule_uid", "org_unit_uid", "period_code", "attribute_option_combo_uid", separator="/"
@@ -191,10 +191,10 @@ def disagreement_findings(
         observed_value=pl.col("value"),
         expected_value=pl.col("value_right"),
     )
-    return _findings(found, review_code, "external")
+    return as_findings(found, review_code, "external")
 
 
-def _findings(found: pl.DataFrame, review_code: str, dimension_code: str) -> pl.DataFrame:
+def as_findings(found: pl.DataFrame, review_code: str, dimension_code: str) -> pl.DataFrame:
     """The columns of a finding in order; those that a review does not fill are null."""
     labelled = found.with_columns(review_code=pl.lit(review_code), dimension_code=pl.lit(dimension_code))
     return labelled.select(

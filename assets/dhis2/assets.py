@@ -32,6 +32,7 @@ from methods.periods import parse_period
 from methods.pseudonym import Pseudonymiser
 from warehouse.clock import Refresh
 from warehouse.landing import Landing, Receipt
+from warehouse.outages import note_outage
 from warehouse.quality import Scales
 from warehouse.store import Warehouse
 
@@ -139,6 +140,7 @@ def _landing_asset(code: str) -> dg.AssetsDefinition:
             )
         except Dhis2Error as fault:
             context.log.warning("%s: not pulled: %s", source, fault)
+            note_outage(warehouse, source, str(fault), refresh.recorded_at)
             if refresh.alone:
                 # Nothing else is in this run: it fails, and the asset is not called fresh.
                 raise dg.Failure(str(fault), allow_retries=False) from fault

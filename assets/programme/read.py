@@ -23,6 +23,7 @@ from assets.loading import Batch, Batches, TableLoad
 from assets.programme.workbook import WorkbookFault, sheet_rows
 from methods.periods import UnknownPeriodError, parse_period
 from warehouse.catalogue.table_catalogue import load_codelist
+from warehouse.drift import aliases
 from warehouse.landing import Landing, Pull, Receipt
 
 SOURCE = "programme"
@@ -172,8 +173,15 @@ def read_file(data: bytes, name: str, receipt_id: str, is_practice: bool) -> pl.
         header, lines = _workbook(data, name) if name.lower().endswith(".xlsx") else _csv(data, name)
     except WorkbookFault as fault:
         return pl.DataFrame([{**base, "pointer": name, "rejections": [f"file: {fault}"]}], schema=SCHEMA)
+    known_as = {alias: column for alias, column in aliases(SOURCE).items() if column not in header}
+    header = [known_as.get(column, column) for column in header]
+    lines = [(pointer, {known_as.get(column, column): text for column, text in raw.items()}) for pointer, raw in lines]
     missing = [column for column in REQUIRED if column not in header]
-    unknown = [column for column in header if column not in COLUMNS]
+    # A heading beyond ours is passed over and named (warehouse.drift); one that may be a slip of ours is not.
+    absent = [column for column in COLUMNS if column not in header]
+    unknown = [
+        column for column in header if column not in COLUMNS and (missing or get_close_matches(column, absent, 1))
+    ]
     if missing or unknown:
         reason = f"header: missing {missing}, unknown {unknown}; expected {','.join(COLUMNS)}"
         return pl.DataFrame([{**base, "pointer": f"{name}:1", "rejections": [reason]}], schema=SCHEMA)

@@ -5,6 +5,7 @@ Belongs here: the typed model of `regional/RT*.toml`, of the row frames (`region
 observations, rounding or layout (`warehouse.publishing`).
 """
 
+from datetime import date, datetime
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from warehouse.catalogue.table_catalogue import CATALOGUE, CatalogueError, load_codelist, read_entry
 
 PeriodType = Literal["year", "quarter", "month", "week"]
+LAST_GOOD = "last_good_"
+"""Beginning of the footnote code of a cell that rests on data of an earlier day; the day follows as YYYYMMDD."""
+
 DIMENSIONS = frozenset(
     {
         "area_code",
@@ -244,7 +248,19 @@ class RegionalCatalogue(Entry):
         for footnote in self.footnotes:
             if footnote.code == code:
                 return footnote.text
+        day = last_good_day(code)
+        if day is not None:
+            return Text(
+                en=f"A source could not be refreshed: last good data of {day.isoformat()}.",
+                vi=f"Một nguồn không cập nhật được: dùng số liệu tốt gần nhất của ngày {day:%d/%m/%Y}.",
+            )
         return Text(en=code, vi=code)
+
+
+def last_good_day(code: str) -> date | None:
+    """The day in a footnote code `last_good_YYYYMMDD`; None for any other code."""
+    day = code.removeprefix(LAST_GOOD)
+    return datetime.strptime(day, "%Y%m%d").date() if day != code and day.isdigit() and len(day) == 8 else None
 
 
 def load_regional_catalogue(folder: Path | None = None) -> RegionalCatalogue:

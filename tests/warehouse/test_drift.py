@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from expectations.drift import Decision, DriftPolicy, Field, decide, load_policy, recognise
 from warehouse.catalogue.table_catalogue import CatalogueError
+from warehouse.drift import Decision, DriftPolicy, Field, confirmed, decide, load_policy, recognise
 
 EXPECTED = [
     Field("market", "text", aliases=("destination market",)),
@@ -89,3 +89,23 @@ def test_an_unknown_key_of_the_policy_is_refused(tmp_path: Path) -> None:
     path.write_text('[default]\nretypped = "stop"\n', encoding="utf-8")
     with pytest.raises(CatalogueError, match="known keys"):
         load_policy("default", path)
+
+
+def test_a_column_without_values_is_not_retyped() -> None:
+    assert recognise(EXPECTED, after(women="empty")) == ()
+
+
+def test_what_a_person_confirmed_does_not_stop_again(tmp_path: Path) -> None:
+    path = tmp_path / "drift.toml"
+    path.write_text(
+        '[[confirmed]]\nsource = "labour"\npart = "register/a"\nkind = "missing"\nfield = "women"\n'
+        'why = "no longer asked"\nby = "Nguyen Van A"\n',
+        encoding="utf-8",
+    )
+    differences = recognise(EXPECTED, after(women=None))
+    assert decide(differences, DriftPolicy()).is_stopped
+    assert not decide(differences, DriftPolicy(), confirmed("labour", "register/a", path)).is_stopped
+    assert decide(differences, DriftPolicy(), confirmed("labour", "register/b", path)).is_stopped
+    path.write_text('[[confirmed]]\nsource = "labour"\n', encoding="utf-8")
+    with pytest.raises(CatalogueError, match=r"drift\.toml"):
+        confirmed("labour", "register/a", path)
