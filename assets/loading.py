@@ -108,6 +108,7 @@ def load_source(
     that a delivery in which the provider mended the fault is not held up by the first.
     """
     report = SourceReport(source_code)
+    warehouse.bring_up_to_date()
     loaded = loaded_receipt_ids(warehouse, source_code)
     pending = [receipt for pull in landing.waiting_pulls(source_code) for receipt in pull]
     report.fault = _drop_damaged(landing, source_code, pending, loaded)

@@ -9,6 +9,7 @@ from html import escape
 from typing import Literal
 
 from expectations.provider_report import ProviderReport, TrendPoint
+from expectations.provider_review import PeriodRate, ProviderReview
 
 Language = Literal["en", "vi"]
 
@@ -44,6 +45,16 @@ _WORDS: dict[Language, dict[str, str]] = {
         "yes": "yes",
         "no": "NO",
         "unrun": "This rule could not be evaluated and counts as failed.",
+        "outage": "The last refresh of this source failed ({fault}). The figures rest on data received on {day}.",
+        "review": "What the review asks",
+        "finding": "Finding",
+        "count": "Open",
+        "ask": "Units to ask first",
+        "missing": "Missing reports",
+        "other": "Other findings",
+        "rates": "Reports received, by month",
+        "rates_text": "Share of the monthly reports owed that came (and came in time): {series}.",
+        "fields": "Fields that changed",
         "sent": "Rejected records themselves are handed over separately, to this provider only.",
     },
     "vi": {
@@ -77,6 +88,16 @@ _WORDS: dict[Language, dict[str, str]] = {
         "yes": "có",
         "no": "KHÔNG",
         "unrun": "Quy tắc này không chạy được và được tính là không đạt.",
+        "outage": "Lần cập nhật gần nhất của nguồn này không thành công ({fault}). Số liệu dựa trên dữ liệu nhận ngày {day}.",
+        "review": "Điều cần làm rõ",
+        "finding": "Phát hiện",
+        "count": "Còn mở",
+        "ask": "Đơn vị cần hỏi trước",
+        "missing": "Báo cáo còn thiếu",
+        "other": "Phát hiện khác",
+        "rates": "Báo cáo đã nhận theo tháng",
+        "rates_text": "Tỷ lệ báo cáo tháng đến hạn đã nhận (và đúng hạn): {series}.",
+        "fields": "Trường dữ liệu đã thay đổi",
         "sent": "Các bản ghi bị từ chối được giao riêng, chỉ cho đơn vị cung cấp này.",
     },
 }
@@ -96,17 +117,22 @@ svg { width: 100%; height: auto; } @media print { body { max-width: none; } }
 """
 
 
-def quality_page(report: ProviderReport, language: Language) -> str:
+def quality_page(report: ProviderReport, language: Language, review: ProviderReview | None = None) -> str:
     """The whole page as HTML: no script, no style, font or image from elsewhere, nothing of a record but counts and places."""
     words = _WORDS[language]
     title = words["title"].format(source=report.source_code)
     summary = words["as_at"].format(
         at=f"{report.refresh_at:%Y-%m-%d %H:%M}", failed=len(report.findings), rules=report.rules
     )
+    review = review or ProviderReview()
     sections = [
+        _outage(review, words),
         _findings(report, words),
         _held(report, words),
         _units(report, words),
+        _review(review, words, language),
+        _rates(review.rates, words),
+        _changed_fields(review, words),
         _trend(report.trend, words),
         _books(report, words),
     ]
@@ -189,6 +215,61 @@ def _books(report: ProviderReport, words: dict[str, str]) -> str:
     return f"<h2>{escape(words['books'])}</h2>\n" + _table(headings, rows, frozenset({1, 2, 3, 4}))
 
 
+def _outage(review: ProviderReview, words: dict[str, str]) -> str:
+    if review.last_good_on is None:
+        return ""
+    text = words["outage"].format(fault=review.fault, day=review.last_good_on.isoformat())
+    return f'<p class="critical">{escape(text)}</p>\n'
+
+
+def _review(review: ProviderReview, words: dict[str, str], language: Language) -> str:
+    parts = []
+    if review.findings:
+        rows = [
+            (escape(count.name_vi if language == "vi" else count.name_en), f"{count.findings:,}")
+            for count in review.findings
+        ]
+        parts.append(
+            f"<h2>{escape(words['review'])}</h2>\n" + _table([words["finding"], words["count"]], rows, frozenset({1}))
+        )
+    if review.units:
+        units = [(escape(unit.unit), f"{unit.missing_reports:,}", f"{unit.other_findings:,}") for unit in review.units]
+        headings = [words["unit"], words["missing"], words["other"]]
+        parts.append(f"<h2>{escape(words['ask'])}</h2>\n" + _table(headings, units, frozenset({1, 2})))
+    return "".join(parts)
+
+
+def _changed_fields(review: ProviderReview, words: dict[str, str]) -> str:
+    if not review.changed_fields:
+        return ""
+    lines = "".join(f'<li lang="en">{escape(line)}</li>' for line in review.changed_fields)
+    return f"<h2>{escape(words['fields'])}</h2>\n<ul>{lines}</ul>\n"
+
+
+def _rates(rates: Sequence[PeriodRate], words: dict[str, str]) -> str:
+    """Share of reports received by month as bars, the part in time darker, with the same numbers in words."""
+    if len(rates) < 2:
+        return ""
+    series = ", ".join(f"{rate.period_code} {100 * rate.received:.0f} % ({100 * rate.in_time:.0f} %)" for rate in rates)
+    text = words["rates_text"].format(series=series)
+    step = 600 / len(rates)
+    bars = "".join(
+        f'<rect x="{index * step + 2:.1f}" y="{110 - 100 * share:.1f}" width="{step - 4:.1f}" height="{100 * share:.1f}" '
+        f'fill="currentColor" opacity="{opacity}"/>'
+        for index, rate in enumerate(rates)
+        for share, opacity in ((rate.received, 0.35), (rate.in_time, 0.6))
+    )
+    return (
+        f"<h2>{escape(words['rates'])}</h2>\n"
+        f'<svg viewBox="0 0 600 130" role="img" aria-label="{escape(text)}">{bars}'
+        f'<line x1="0" y1="110.5" x2="600" y2="110.5" stroke="currentColor"/>'
+        f'<text x="0" y="126" font-size="12" fill="currentColor">{escape(rates[0].period_code)}</text>'
+        f'<text x="600" y="126" font-size="12" fill="currentColor" text-anchor="end">{escape(rates[-1].period_code)}</text>'
+        "</svg>\n"
+        f"<p>{escape(text)}</p>\n"
+    )
+
+
 def _trend(trend: Sequence[TrendPoint], words: dict[str, str]) -> str:
     """Failed rules by load as bars, with the same numbers in words for those who cannot see them."""
     if len(trend) < 2:
@@ -212,4 +293,76 @@ def _trend(trend: Sequence[TrendPoint], words: dict[str, str]) -> str:
         f'<text x="600" y="126" font-size="12" fill="currentColor" text-anchor="end">{shown[-1].refresh_at:%Y-%m-%d}</text>'
         "</svg>\n"
         f"<p>{escape(text)}</p>\n"
+    )
+
+
+_RUN_WORDS: dict[Language, dict[str, str]] = {
+    "en": {
+        "title": "Data quality of the last refresh, by provider",
+        "at": "As of {at} (UTC). One page per provider, to be sent to that provider.",
+        "provider": "Provider",
+        "last": "Last load",
+        "rules": "Rules",
+        "failed": "Failed",
+        "held": "Held back",
+        "findings": "Findings",
+        "state": "State",
+        "good": "refreshed",
+        "old": "data of {day}",
+        "between": "Between sources",
+    },
+    "vi": {
+        "title": "Chất lượng dữ liệu của lần cập nhật gần nhất, theo đơn vị cung cấp",
+        "at": "Tính đến {at} (UTC). Mỗi đơn vị cung cấp có một trang riêng để gửi.",
+        "provider": "Đơn vị cung cấp",
+        "last": "Lần nạp gần nhất",
+        "rules": "Quy tắc",
+        "failed": "Không đạt",
+        "held": "Bị giữ lại",
+        "findings": "Phát hiện",
+        "state": "Tình trạng",
+        "good": "đã cập nhật",
+        "old": "dữ liệu ngày {day}",
+        "between": "Giữa các nguồn",
+    },
+}
+
+
+def run_page(
+    providers: Sequence[tuple[ProviderReport, ProviderReview]],
+    between_sources: Sequence[tuple[str, str, int]],
+    language: Language,
+) -> str:
+    """The page of one refresh: every provider in a row, with a link to its page, and what disagrees between sources.
+
+    `between_sources`: name in English and Vietnamese of a comparison, and its open findings.
+    """
+    words = _RUN_WORDS[language]
+    rows = [
+        (
+            f'<a href="{escape(report.source_code)}/quality.{language}.html">{escape(report.source_code)}</a>',
+            f"{report.refresh_at:%Y-%m-%d %H:%M}",
+            f"{report.rules:,}",
+            f"{len(report.findings):,}",
+            f"{sum(held.records for held in report.held):,}",
+            f"{sum(count.findings for count in review.findings):,}",
+            escape(words["old"].format(day=review.last_good_on.isoformat()) if review.last_good_on else words["good"]),
+        )
+        for report, review in providers
+    ]
+    headings = [words[name] for name in ("provider", "last", "rules", "failed", "held", "findings", "state")]
+    at = max((report.refresh_at for report, _ in providers), default=None)
+    disagreeing = [(escape(vi if language == "vi" else en), f"{count:,}") for en, vi, count in between_sources]
+    between = (
+        f"<h2>{escape(words['between'])}</h2>\n"
+        + _table([_WORDS[language]["finding"], _WORDS[language]["count"]], disagreeing, frozenset({1}))
+        if disagreeing
+        else ""
+    )
+    return (
+        f'<!doctype html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(words['title'])}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<h1>{escape(words['title'])}</h1>\n<p>{escape(words['at'].format(at=f'{at:%Y-%m-%d %H:%M}' if at else '-'))}</p>\n"
+        f"{_table(headings, rows, frozenset({2, 3, 4, 5}))}{between}</main>\n</body>\n</html>\n"
     )

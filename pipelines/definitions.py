@@ -11,6 +11,7 @@ from assets.reference import assets as reference
 from assets.survey import assets as survey
 from assets.validation import assets as validation
 from expectations.scales import GreatExpectationsScales
+from pipelines import quality_pages
 from pipelines.alert_sensors import alert_sensors
 from pipelines.freshness import with_freshness
 from pipelines.jobs import arrivals, jobs, sources_of
@@ -37,6 +38,7 @@ def defs() -> dg.Definitions:
         *quality.build(scales),
         *indicators.build(scales),
         *release.build(scales),
+        *quality_pages.build(settings.state_folder / "quality"),
     ]
     sources = sources_of(assets)
     return dg.Definitions(

@@ -35,6 +35,7 @@ def note_outage(warehouse: Warehouse, source_code: str, fault: str, at: datetime
     """The source is on file as failed, once while it lasts; True when that is news. A source without any data has none to age."""
     if not warehouse.exists:
         return False
+    warehouse.bring_up_to_date()
     with warehouse.connect(read_only=True) as connection:
         if connection.execute("select 1 from ops.source_outage where source_code = ?", [source_code]).fetchall():
             return False

@@ -156,6 +156,17 @@ class Warehouse:
             self._apply(connection, needed)
         return needed
 
+    def bring_up_to_date(self) -> None:
+        """An existing store has every table of the catalogue, so that readers of newer code find theirs. Nothing is written
+        when it has; a store that does not exist is left so."""
+        if not self.exists:
+            return
+        with self.connect(read_only=True) as connection:
+            is_current = stored_fingerprint(connection) == schema.fingerprint(self.entries.values())
+        if not is_current:
+            with self.connect():
+                pass
+
     def _bootstrap(self, connection: duckdb.DuckDBPyConnection) -> None:
         if stored_fingerprint(connection) == schema.fingerprint(self.entries.values()):
             return

@@ -395,6 +395,19 @@ def indicator_alternates(
     raise typer.Exit(run_alternates(code, as_json=as_json))
 
 
+@app.command()
+def quality(
+    provider: Annotated[
+        str | None, typer.Argument(help="Source to look at, for instance dhis2_vnm; none shows all in a row each.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What is wrong with each provider's data: failed rules, records held back, findings, and where its page is."""
+    from pipelines.cli.quality import run
+
+    raise typer.Exit(run(provider, as_json=as_json))
+
+
 RecordIds = Annotated[list[str], typer.Argument(help="Ids of the records, as `quarantine list` shows them.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with your name in the audit trail.")]
 By = Annotated[str | None, typer.Option("--by", help="Who decides; without it the name of the account.")]

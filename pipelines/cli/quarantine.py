@@ -123,4 +123,5 @@ def _warehouse() -> Warehouse:
     warehouse = Warehouse(load_settings().state_folder / "warehouse.duckdb")
     if not warehouse.exists:
         raise Refused("nothing has been refreshed yet; run `mhwg refresh`.", Exit.NOT_FOUND)
+    warehouse.bring_up_to_date()
     return warehouse

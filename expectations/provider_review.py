@@ -1,0 +1,118 @@
+"""What the review found about one provider's data beyond its rows: reports owed, findings by unit, changed fields, an outage.
+
+Belongs here: reading `core.quality_finding`, `core.quality_measure` and the store's books into plain values. Does not belong here:
+rules and held records (`provider_report`), how a page looks (`quality_page`).
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from warehouse.catalogue.table_catalogue import load_codelist
+
+WORST_UNITS = 10
+
+
+@dataclass(frozen=True)
+class FindingCount:
+    """Open findings of one kind."""
+
+    name_en: str
+    name_vi: str
+    findings: int
+
+
+@dataclass(frozen=True)
+class UnitToAsk:
+    """One reporting unit and what is open about it."""
+
+    unit: str
+    missing_reports: int
+    other_findings: int
+
+
+@dataclass(frozen=True)
+class PeriodRate:
+    """Reports of one period: share that came and share that came in time, of those owed."""
+
+    period_code: str
+    received: float
+    in_time: float
+
+
+@dataclass(frozen=True)
+class ProviderReview:
+    """Everything that a page shows of the review of one provider."""
+
+    findings: tuple[FindingCount, ...] = ()
+    units: tuple[UnitToAsk, ...] = ()
+    rates: tuple[PeriodRate, ...] = ()
+    changed_fields: tuple[str, ...] = ()
+    last_good_on: date | None = None
+    """Set while the last refresh of the source failed: the day of the data that are used meanwhile."""
+
+    fault: str | None = None
+
+
+def provider_review(connection: Any, source_code: str) -> ProviderReview:
+    """The review of one source as of now; a source that is no DHIS2 server has no reports and no units."""
+    instance = source_code.removeprefix("dhis2_")
+    outages = connection.execute(
+        "select last_good_on, fault from ops.source_outage where source_code = ?", [source_code]
+    ).fetchall()
+    changed = connection.execute(
+        """select part_code || ': ' || sentence || ' (' || answer_code || ')' from ops.field_drift where source_code = ?
+        order by first_at desc, part_code, sentence limit 20""",
+        [source_code],
+    ).fetchall()
+    is_server = source_code.startswith("dhis2_")
+    return ProviderReview(
+        findings=_findings(connection, instance) if is_server else (),
+        units=_units(connection, instance) if is_server else (),
+        rates=_rates(connection, instance) if is_server else (),
+        changed_fields=tuple(row[0] for row in changed),
+        last_good_on=outages[0][0] if outages else None,
+        fault=outages[0][1] if outages else None,
+    )
+
+
+def _findings(connection: Any, instance: str) -> tuple[FindingCount, ...]:
+    names = {code.code: code for code in load_codelist("quality_review")}
+    rows = connection.execute(
+        """select review_code, count(*) from core.quality_finding_current where instance_code = ?
+        group by review_code order by count(*) desc, review_code""",
+        [instance],
+    ).fetchall()
+    return tuple(FindingCount(names[code].name_en, names[code].name_vi, int(count)) for code, count in rows)
+
+
+def _units(connection: Any, instance: str) -> tuple[UnitToAsk, ...]:
+    rows = connection.execute(
+        """select coalesce(unit.name, finding.org_unit_uid), count(*) filter (where review_code = 'missing_report') as missing,
+          count(*) filter (where review_code not in ('missing_report', 'unexpected_report')) as other
+        from core.quality_finding_current as finding
+        left join core.org_unit_current as unit  /* many to one */
+          on unit.instance_code = finding.instance_code and unit.org_unit_uid = finding.org_unit_uid
+        where finding.instance_code = ? and finding.org_unit_uid is not null
+        group by unit.name, finding.org_unit_uid having missing + other > 0
+        order by missing + other desc, 1 limit ?""",
+        [instance, WORST_UNITS],
+    ).fetchall()
+    return tuple(UnitToAsk(row[0], int(row[1]), int(row[2])) for row in rows)
+
+
+def _rates(connection: Any, instance: str) -> tuple[PeriodRate, ...]:
+    """Monthly reports of all data sets together, in the order of the periods."""
+    rows = connection.execute(
+        """select period_code,
+          coalesce(sum(numerator) filter (where measure_code = 'reports_received'), 0)
+            / sum(denominator) filter (where measure_code = 'reports_received'),
+          coalesce(sum(numerator) filter (where measure_code = 'reports_in_time'), 0)
+            / sum(denominator) filter (where measure_code = 'reports_in_time')
+        from core.quality_measure_current
+        where provider_code = ? and measure_code in ('reports_received', 'reports_in_time') and length(period_code) = 6
+          and period_code not like '%Q%'
+        group by period_code order by period_code""",
+        [instance],
+    ).fetchall()
+    return tuple(PeriodRate(row[0], float(row[1]), float(row[2] or 0)) for row in rows)
