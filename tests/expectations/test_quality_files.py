@@ -1,0 +1,127 @@
+"""The quality pages as files: for their owner only, unchanged when nothing changed, and without a record in a page."""
+
+import csv
+import stat
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from expectations.quality_files import write_quality
+from warehouse.catalogue.table_catalogue import tables
+from warehouse.store import apply_catalogue
+
+AT = datetime(2026, 7, 6, 5)
+CANARY = "CANARY-7741"
+
+
+@pytest.fixture(scope="module")
+def connection():
+    """One server with a failed rule, a held record, findings, monthly reports, a changed field and an outage; and a sound source."""
+    connection = duckdb.connect(config={"python_enable_replacements": "false"})
+    apply_catalogue(connection, tables())
+    opened = "timestamp '2026-07-06' as recorded_from, timestamp '9999-12-31' as recorded_to, true as is_practice"
+    for source in ("dhis2_vnm", "labour"):
+        connection.execute(
+            "insert into ops.receipt by name select ? as receipt_id, ? as source_code, 'p' as part_code, 'k' as kind_code, "
+            "'l' as locator, 's' as payload_sha256, 1 as file_count, 1 as byte_count, 1 as record_count, ? as received_at, "
+            "true as is_practice, 'p' as path, ? as refresh_at",
+            [f"r_{source}", source, AT, AT],
+        )
+        load = "insert into ops.load by name select ? as refresh_at, ? as source_code, 't' as table_name, 9 as received"
+        connection.execute(load, [AT, source])
+    connection.execute(
+        "insert into ops.check_result values (?, 'dhis2_vnm', 'staging.data_value.count_is_whole', 'staging.data_value', 'critical', "
+        "'row', false, 1, 9, 'Cases are counted.', null)",
+        [AT],
+    )
+    connection.execute(
+        "insert into quarantine.record by name select 'q1' as quarantine_id, 'staging.data_value' as table_name, "
+        "'dhis2_vnm' as source_code, 'r_dhis2_vnm' as receipt_id, '=page 3' as pointer, ['half a case'] as reasons, "
+        "? as record, 'held' as status_code, ? as first_at",
+        [f'{{"value_text": "{CANARY}"}}', AT],
+    )
+    connection.execute(
+        f"insert into core.org_unit by name select 'vnm' as instance_code, 'u1' as org_unit_uid, 'Trạm <Y tế>' as name, 4 as level, "
+        f"'/u1' as path, {opened}"
+    )
+    for code, instance, unit in (
+        ("missing_report", "vnm", "'u1'"),
+        ("time_change", "vnm", "'u1'"),
+        ("sender_receiver", "_T", "null"),
+    ):
+        connection.execute(
+            f"insert into core.quality_finding by name select '{instance}' as instance_code, '{code}' as review_code, 's' as subject_code, "
+            f"'internal' as dimension_code, 'warning' as severity_code, {unit} as org_unit_uid, {opened}"
+        )
+    for month, came in (("202604", 8), ("202605", 5)):
+        for measure, number in (("reports_received", came), ("reports_in_time", came - 2)):
+            connection.execute(
+                f"insert into core.quality_measure by name select 'vnm' as provider_code, '{measure}' as measure_code, "
+                f"'TB' as subject_code, "
+                f"'{month}' as period_code, 'completeness' as dimension_code, {number} / 10 as value, {number} as numerator, "
+                f"10 as denominator, {opened}"
+            )
+    connection.execute(
+        "insert into ops.field_drift values ('dhis2_vnm', 'data_elements', 'new', '', 'x', 'accept', 'New field ''x''.', ?)",
+        [AT],
+    )
+    connection.execute(
+        "insert into ops.source_outage values ('dhis2_vnm', ?, date '2026-06-29', 'it did not answer')", [AT]
+    )
+    yield connection
+    connection.close()
+
+
+def test_each_provider_has_its_page_letter_and_records(connection, tmp_path: Path):
+    written, changed = write_quality(connection, tmp_path / "quality")
+    assert [given.report.source_code for given in written] == ["dhis2_vnm", "labour"]
+    files = sorted(path.relative_to(tmp_path / "quality").as_posix() for path in (tmp_path / "quality").rglob("*.*"))
+    own = ["message.en.txt", "message.vi.txt", "quality.en.html", "quality.vi.html", "rejected.csv"]
+    assert files == [
+        *(f"{name}/{file}" for name in ("dhis2_vnm", "labour") for file in own),
+        "run.en.html",
+        "run.vi.html",
+    ]
+    assert changed == len(files)
+    for path in (tmp_path / "quality").rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_a_second_writing_touches_nothing(connection, tmp_path: Path):
+    write_quality(connection, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
+    assert write_quality(connection, tmp_path)[1] == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == before
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ("Missing reports", "Sudden change", "data received on 2026-06-29", "202605 50 % (30 %)", "Fields that changed")),
+        ("vi", ("Báo cáo còn thiếu", "Thay đổi đột ngột", "nhận ngày 2026-06-29", "202605 50 % (30 %)", "Trường dữ liệu")),
+    ],
+)  # fmt: skip
+def test_the_page_says_what_to_do_and_shows_no_record(connection, tmp_path: Path, language, words):
+    write_quality(connection, tmp_path)
+    page = (tmp_path / "dhis2_vnm" / f"quality.{language}.html").read_text(encoding="utf-8")
+    for word in (*words, "Trạm &lt;Y tế&gt;", "half a case"):
+        assert word in page
+    assert "http" not in page
+    for path in tmp_path.rglob("*.*"):
+        if path.name != "rejected.csv":
+            assert CANARY not in path.read_text(encoding="utf-8"), path
+    assert "dhis2_vnm/quality" in (tmp_path / f"run.{language}.html").read_text(encoding="utf-8")
+
+
+def test_the_providers_own_records_open_in_a_spreadsheet_as_text(connection, tmp_path: Path):
+    write_quality(connection, tmp_path)
+    own = tmp_path / "dhis2_vnm" / "rejected.csv"
+    rows = list(csv.DictReader(own.read_text(encoding="utf-8-sig").splitlines()))
+    assert [row["pointer"] for row in rows] == ["'=page 3"]
+    assert CANARY in rows[0]["record"]
+    assert (
+        len(list(csv.DictReader((tmp_path / "labour" / "rejected.csv").read_text(encoding="utf-8-sig").splitlines())))
+        == 0
+    )
