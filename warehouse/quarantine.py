@@ -282,8 +282,10 @@ def shown(connection: Any, entries: Mapping[str, Table], record_id: str) -> dict
     ).fetchall()
     if not rows:
         raise QuarantineError(f"no record {record_id!r} in the quarantine; `mhwg quarantine list` shows their ids.")
-    names = ("table", "source", "status", "reasons", "pointer", "held_since", "values")
-    names += ("receipt", "locator", "landed_in", "sha256", "received_at")
+    names = (
+        *("table", "source", "status", "reasons", "pointer", "held_since", "values"),
+        *("receipt", "locator", "landed_in", "sha256", "received_at"),
+    )
     told: dict[str, Any] = {"id": record_id, **dict(zip(names, rows[0], strict=True))}
     entry = entries.get(told["table"])
     told["values"] = {

@@ -6,6 +6,7 @@ sources are held against each other (`comparisons`), rules about rows (`expectat
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -67,7 +68,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
                 source_code,
                 refresh.recorded_at,
                 table.name,
-                lambda connection, make=make: make(connection, refresh.as_at),
+                partial(make, as_at=refresh.as_at),
                 inputs=(*REVIEWED, *COMPARED),
                 also=[refresh.as_at.date().isoformat()],
             )
