@@ -7,7 +7,7 @@ Belongs here: that decision, and reading from Dagster's storage what it needs. D
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import dagster as dg
@@ -17,6 +17,9 @@ from pipelines.run_tags import MISSING, SEEN, TICK
 
 MOST_BUILDS = 2
 """Failed release builds of one week before a person has to look."""
+
+PUNCTUAL = timedelta(minutes=15)
+"""A daemon starts its runs some seconds after the tick; only a machine that was off starts them much later."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def decide(
     seen = frozenset(code for code, attempt in attempts.items() if attempt and attempt.state == "done")
     failed = sorted(code for code, attempt in attempts.items() if attempt and attempt.state == "failed")
     late = sorted(code for code, attempt in attempts.items() if attempt is None or attempt.state == "open")
-    limit = max(deadline, min(begun) + (deadline - tick))
+    delay = min(begun) - tick
+    limit = deadline if delay <= PUNCTUAL else max(deadline, deadline + delay)
     if late and now < limit:
         return Decision(f"waiting for {', '.join(late)} until {limit:%Y-%m-%d %H:%M} UTC")
     if builds and seen <= builds[-1]:

@@ -40,6 +40,11 @@ def test_at_the_deadline_it_builds_without_the_late_and_the_unstarted():
     assert (decision.is_build, decision.seen, decision.missing) == (True, {"a"}, "d failed, b late, c late")
 
 
+def test_seconds_between_tick_and_first_run_do_not_move_the_deadline():
+    # The deadline schedule looks at 09:00:00 sharp; runs begin some seconds after 05:00.
+    assert at(240, {"a": attempt("done", 0.5), "b": attempt("open", 0.6)}).is_build
+
+
 def test_a_late_source_that_comes_in_is_built_in_and_nothing_twice():
     late = {"a": attempt("done"), "b": attempt("done", 300)}
     assert not at(310, {"a": attempt("done"), "b": attempt("open", 1)}, [frozenset("a")]).is_build
