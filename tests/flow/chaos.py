@@ -590,6 +590,8 @@ def wire(ground: Ground) -> Iterator[tuple[Ground, Callable[[int | None], None]]
         server.stdout.readline()
 
     try:
+        for name in ("wire", "wire-whole"):
+            shutil.rmtree(ground.folder / name, ignore_errors=True)
         base = ground.base.copy(ground.folder / "wire")
         base.settings["dhis2"] = [ground.small.small_server(f"http://127.0.0.1:{int(server.stdout.readline())}")]
         base.write_settings()
