@@ -146,7 +146,7 @@ def execute(settings: Settings, job_name: str = "refresh", purpose: Purpose | No
             outcome.checks_passed += evaluation.passed
             outcome.checks_failed += not evaluation.passed
         if event.is_step_materialization:
-            metadata = {
+            metadata: dict[str, Any] = {
                 name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
             }
             if "mhwg/fault" in metadata:
