@@ -24,6 +24,7 @@ from warehouse.catalogue.indicator_catalogue import IndicatorCatalogue, indicato
 from warehouse.catalogue.table_catalogue import tables
 from warehouse.change_log import CAUSES
 from warehouse.corrections import Verdict, apply_corrections
+from warehouse.explain import NoSuchCell, explain
 from warehouse.indicator_engine import compute_with_findings
 from warehouse.landing import Landing
 from warehouse.load import transaction
@@ -345,3 +346,36 @@ def test_what_leaves_shows_no_hidden_number_and_explains_the_rest(ground):
     assert share["version_before"].to_list() == ["1"]
     assert share["cause_codes"][0].to_list()[0] == "definition_change"
     assert {"revision_at_source", "late_data"} & set(share["cause_codes"][0].to_list())
+
+
+def test_explain_tells_all_but_what_the_release_hides(ground):
+    with ground.warehouse.connect(read_only=True) as connection:
+        unreleased = explain(connection, "TB03", "VNM", "2025Q1", catalogue=new_definition())
+        protected = protect(observations_at(connection, NOW), load_policy(), areas=area_links(connection, NOW)).frame
+    assert unreleased["figure"]["hidden"].startswith("not released yet")
+    assert "772" not in json.dumps([unreleased[part] for part in ("figure", "counts", "vintages")], default=str)
+    with transaction(ground.warehouse, "release", NOW) as load:
+        load.replace_rows("release.observation", protected)
+        load.report.remembered = True
+    hidden = protected.filter((pl.col("obs_status") == "Q") & (pl.col("indicator_code") == "TB03")).row(0, named=True)
+    with ground.warehouse.connect(read_only=True) as connection:
+        told = explain(connection, "tb03", "VNM", "2025Q1", catalogue=new_definition())
+        closed = explain(connection, "TB03", hidden["area_code"], hidden["period_code"], catalogue=new_definition())
+        with pytest.raises(NoSuchCell, match="Periods of that area: 2025"):
+            explain(connection, "TB03", "VNM", "2031", catalogue=new_definition())
+    figure = told["figure"]
+    assert (figure["numerator"], figure["denominator"]) == (64.0, 772.0)
+    by_side = {(part["side"], part["source"]): part["quantity"] for part in told["counts"]}
+    assert by_side == {("numerator", "dhis2_vnm"): 64.0, ("denominator", "dhis2_vnm"): 772.0}
+    assert {receipt["source_code"] for receipt in told["receipts"]} == {"dhis2_vnm"}
+    assert all(len(receipt["sha256"]) == 64 for receipt in told["receipts"])
+    versions = [vintage["definition_version"] for vintage in told["vintages"]]
+    assert versions == sorted(versions)
+    assert versions[0] == "1"
+    assert "definition_change" in told["vintages"][versions.index("2")]["causes"]
+    assert [vintage["version"] for vintage in told["definition"]["in_force_since"]] == ["1", "2"]
+    assert closed["figure"]["hidden"].startswith("hidden by disclosure control")
+    assert {part["quantity"] for part in closed["counts"]} <= {"hidden"}
+    assert all(closed["figure"][name] is None for name in ("value", "numerator", "denominator", "n", "lower", "upper"))
+    assert {vintage["value"] for vintage in closed["vintages"]} <= {"hidden", None}
+    assert not any(vintage["causes"] for vintage in closed["vintages"])

@@ -145,11 +145,17 @@ def _create_views(con: duckdb.DuckDBPyConnection, content: ReleaseContent) -> No
 
 def _create_macros(con: duckdb.DuckDBPyConnection) -> None:
     columns = ", ".join(OBSERVATION_SCHEMA)
+    # A day means its end, as in `mhwg release as-of`; without an instant it is the newest release.
+    instant = (
+        "coalesce(case when length(as_of::varchar) = 10 then as_of::timestamp + interval '1 day' - interval '1 microsecond'"
+        " else as_of::timestamp end, timestamp '9999-12-30')"
+    )
     con.execute(
-        "create macro regional_table(code) as table"
+        "create macro regional_table(code, as_of := null) as table"
         " select row_code, row_label_en, row_label_vi, column_code, column_label_en, column_label_vi, period_code, value, lower,"
         " upper, obs_status, conf_status, is_practice, display_en, display_vi, footnote_marks"
-        " from regional_cell where table_code = upper(code) order by row_order, column_order"
+        f" from regional_cell_version where table_code = upper(code) and released_from <= {instant} and {instant} < released_to"
+        " order by row_order, column_order"
     )
     con.execute(
         "create macro regional_table_as_of(code, instant) as table"
@@ -176,6 +182,31 @@ def _create_macros(con: duckdb.DuckDBPyConnection) -> None:
         " left join indicator i on i.indicator_code = o.indicator_code"
         " where o.indicator_code = upper(code)"
         " order by o.definition_version, o.area_code, o.period_start_on, o.sex_code, o.destination_code"
+    )
+    cell = "indicator_code = upper(code) and area_code = area and period_code = period"
+    broken = "array_to_string(list_filter([sex_code, age_code, migrant_status_code, origin_code, destination_code,"
+    broken += " category_code], lambda c: c <> '_T'), ' ')"
+    con.execute(
+        "create macro explain_figure(code, area, period) as table"
+        " select part_order, part, breakdown, detail from ("
+        " select 1 as part_order, 'definition' as part, '' as breakdown,"
+        " 'version ' || definition_version || ': ' || definition_en as detail from indicator where indicator_code = upper(code)"
+        " union all select 2, 'formula', '', numerator || coalesce(' / ' || nullif(denominator, ''), '')"
+        " from indicator where indicator_code = upper(code)"
+        f" union all select 3, 'figure', {broken}, coalesce(value::varchar, 'no value') || ' ' || unit_code || ', status '"
+        " || array_to_string(obs_flags, ' ') || case when conf_status in ('C', 'D') then ', hidden by disclosure control' else '' end"
+        f" from observation where {cell}"
+        f" union all select 4, 'counts', {broken}, concat_ws(', ', 'numerator ' || numerator::varchar, 'denominator '"
+        " || denominator::varchar, 'records ' || n::varchar) from observation"
+        f" where {cell} and coalesce(numerator, denominator, n) is not null"
+        " union all select distinct 5, 'receipt', '', concat_ws(' ', r.receipt_id, r.source_code, r.locator, 'sha256', r.sha256,"
+        " 'received', r.received_at, 'published', nullif(r.published_on, '')) from receipt r"
+        f" where r.receipt_id in (select unnest(receipt_ids) from observation where {cell})"
+        f" union all select 6, 'vintage', {broken}, released_from::varchar || ' to ' || released_to::varchar || ': '"
+        f" || coalesce(value::varchar, obs_status) || ' (definition ' || definition_version || ')' from observation_version where {cell}"
+        f" union all select 7, 'change', {broken}, release_id || ': ' || change_code || ' because of '"
+        f" || array_to_string(cause_codes, ', ') from change_log where {cell}"
+        ") order by all"
     )
     con.execute(
         "create macro explain(table_of, row_of, column_of) as table"

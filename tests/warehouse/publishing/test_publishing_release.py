@@ -182,6 +182,10 @@ def test_as_of_rebuilds_the_table_that_was_shown(make_release, world, context):
     second = make_release([row for row in world if row["destination_code"] != "GRC"])
     path = second.folder / "mhwg.duckdb"
     rebuilt = database_frame(path, f"from regional_table_as_of('RT01', timestamp '{context.recorded_at}')")
+    assert rebuilt.equals(database_frame(path, f"from regional_table('RT01', as_of := '{context.recorded_at}')"))
+    assert rebuilt.equals(
+        database_frame(path, f"from regional_table('RT01', as_of := '{context.recorded_at:%Y-%m-%d}')")
+    )
     assert rebuilt.equals(shown)
     figures = database_frame(path, f"select * from as_of(timestamp '{context.recorded_at}')").sort(list(KEY_COLUMNS))
     assert figures.equals(first.content.observations)
@@ -301,6 +305,7 @@ def test_the_database_describes_itself_and_opens_with_older_clients(released):
             "regional_table_as_of",
             "as_of",
             "changes_since",
+            "explain_figure",
             "indicator",
             "explain",
             "province_series",

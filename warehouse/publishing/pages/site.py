@@ -6,7 +6,7 @@ Belongs here: putting finished cells, charts and words into templates. Does not 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from warehouse.publishing.content import KEY_COLUMNS, IndicatorCard, ReleaseCont
 from warehouse.publishing.display import NOT_APPLICABLE, period_order, period_text, period_time, value_text
 from warehouse.publishing.names import Names
 from warehouse.publishing.pages.charts import Point, Series, bar_chart, interval_chart, line_chart, tile_grid
+from warehouse.publishing.pages.explanations import Explanations, anchor
 from warehouse.publishing.tables import COVERED_BY_MARK, Letters, cell_marks, display_text
 
 LANGUAGES = ("en", "vi")
@@ -52,6 +53,8 @@ class ShownCell:
     symbol_meaning: str
     marks: tuple[Mark, ...]
     is_edge: bool = False
+    why: str = ""
+    """Where the cell is explained; empty for a cell that stands for no figure."""
 
 
 def write_pages(content: ReleaseContent, observation_versions: pl.DataFrame, folder: Path) -> None:
@@ -86,10 +89,13 @@ def write_pages(content: ReleaseContent, observation_versions: pl.DataFrame, fol
             _write(folder / site.language / name, text)
 
         say = site.say
+        explained = Explanations(content, observation_versions, language)
         page("home.html", "index.html", say("home"), say("about"), cards=site.table_cards(), tiles=site.tiles())
         for table in content.catalogue.regional.tables:
             view = site.table_view(table)
             page("table.html", f"{table.code}.html", f"{table.code} {view['title']}", view["summary"], table=view)
+            why = f"{say('why_title')} {table.code}"
+            page("why.html", f"{table.code}-why.html", why, why, table=view, sections=explained.of_table(table.code))
         cards = [card for card in content.catalogue.indicators if site.rows_of(card.code)]
         listed = [{"code": card.code, "name": site.name_of(card)} for card in cards]
         page("indicators.html", "indicators.html", say("indicators"), say("about"), cards=listed)
@@ -260,8 +266,11 @@ class _Site:
                 },
             )
             row["cells"].append(
-                self.cell(
-                    cell[f"display_{lang}"], cell["footnote_marks"].split(), footnotes, cell["column_code"] in edges
+                replace(
+                    self.cell(
+                        cell[f"display_{lang}"], cell["footnote_marks"].split(), footnotes, cell["column_code"] in edges
+                    ),
+                    why=f"{table.code}-why.html#{anchor(cell)}" if cell["indicator_code"] else "",
                 )
             )
         return {
