@@ -24,6 +24,7 @@ from warehouse.corrections import touched_since_sql, uncorrected_state
 from warehouse.indicator_engine import OBSERVATION_SCHEMA, compute_with_findings
 from warehouse.inputs_digest import code_digest
 from warehouse.load import LoadTransaction
+from warehouse.quality import RuleOutcome
 from warehouse.store import fetch_frame
 
 SOURCE = "indicator"
@@ -93,6 +94,21 @@ def mark_corrected(
     ).select(observations.columns)
 
 
+def _explained(rows: pl.DataFrame) -> RuleOutcome:
+    """The check that every change has a cause, for `ops.check_result`."""
+    count = rows.filter(pl.col("cause_code") == "unexplained").height
+    return RuleOutcome(
+        rule_code="indicator.change.nothing_unexplained",
+        table="indicator.change",
+        level="table",
+        severity="critical",
+        passed=count == 0,
+        unexpected_count=count,
+        evaluated_count=rows.height,
+        why="The causes on record account for every figure that moved; what is left over is a fault of the warehouse.",
+    )
+
+
 def log_refresh(
     load: LoadTransaction,
     observations: pl.DataFrame,
@@ -125,6 +141,7 @@ def log_refresh(
             corrected=touched_since_sql(before.at),
         )
         load.append_rows("indicator.change", rows)
+        load.report.outcomes.append(_explained(rows))
     load.load_frame("indicator.definition", definition_frame(catalogue), mode="snapshot")
     load.load_frame("indicator.reporting_delay", delays, mode="snapshot")
     load.mark(SOURCE, AS_AT, as_at.astimezone(UTC).isoformat())
