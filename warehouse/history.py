@@ -100,8 +100,15 @@ def load(
             where h.recorded_to = timestamp '{OPEN_END}'{in_scope}""",
             dict(scope) if scope else None,
         )
-    ((closing, deletions),) = connection.execute(
-        "select count(*), count(*) filter (where is_deletion) from history_closing"
+    # The next two are rare: a row written, or one closed, earlier in the same refresh. Looking for them among all open rows
+    # took half of the time of a small batch into 10 M rows.
+    ((closing, deletions, replaced),) = connection.execute(
+        """select count(*), count(*) filter (where is_deletion), count(*) filter (where recorded_from >= $at)
+        from history_closing""",
+        {"at": at},
+    ).fetchall()
+    ((may_reopen,),) = connection.execute(
+        f"select exists (select 1 from {table.name} where recorded_to = $at)", {"at": at}
     ).fetchall()
     if closing:
         connection.execute(
@@ -109,6 +116,7 @@ def load(
             where h.rowid = c.row_number and c.recorded_from < $at""",
             {"at": at},
         )
+    if replaced:
         connection.execute(
             f"""delete from {table.name} where rowid in
             (select row_number from history_closing where recorded_from >= $at)""",
@@ -119,14 +127,16 @@ def load(
     open_now = f"select 1 from {table.name} o where o.recorded_to = timestamp '{OPEN_END}' and " + " and ".join(
         f"o.{name} = b.{name}" for name in table.key
     )
-    connection.execute(
-        f"""create or replace temp table history_reopening as
-        select h.rowid as row_number
-        from {table.name} h join history_batch b on {same_key}
-        where h.recorded_to = $at and not b.is_deleted and {same_values} and not exists ({open_now})""",
-        {"at": at},
-    )
-    ((reopened,),) = connection.execute("select count(*) from history_reopening").fetchall()
+    reopened = 0
+    if may_reopen:
+        connection.execute(
+            f"""create or replace temp table history_reopening as
+            select h.rowid as row_number
+            from {table.name} h join history_batch b on {same_key}
+            where h.recorded_to = $at and not b.is_deleted and {same_values} and not exists ({open_now})""",
+            {"at": at},
+        )
+        ((reopened,),) = connection.execute("select count(*) from history_reopening").fetchall()
     if reopened:
         connection.execute(
             f"""update {table.name} set recorded_to = timestamp '{OPEN_END}'
@@ -144,7 +154,7 @@ def load(
         "select count(*), count(*) filter (where not is_deleted) from history_batch"
     ).fetchall()
     for name in ("history_batch", "history_closing", "history_reopening"):
-        connection.execute(f"drop table temp.{name}")
+        connection.execute(f"drop table if exists temp.{name}")
     changed = closing - deletions
     inserted = written + reopened - changed
     return LoadCounts(
