@@ -538,6 +538,8 @@ def call(command: Callable[[], Any]) -> int:
         if known is None:
             raise
         return _tell(str(fault), known)
+    if outcome == Exit.INTERRUPTED:  # typer swallows an interrupt and hands back its code without a word
+        return _tell("Stopped. The last good state stands.", Exit.INTERRUPTED)
     return outcome if isinstance(outcome, int) else Exit.DONE
 
 

@@ -39,3 +39,25 @@ def test_nothing_is_lost_doubled_or_disturbed(storm, fault):
     (tally,) = [entry for entry in storm if entry["fault"] == fault]
     assert tally["tried"] == 1
     assert (tally["lost"], tally["doubled"], tally["disturbed"], tally["notes"]) == (0, 0, 0, [])
+
+
+def test_the_published_table_names_every_fault_and_holds_zeros_only():
+    source = (HERE / "chaos.py").read_text(encoding="utf-8")
+    faults = [
+        line.split('"')[1]
+        for line in source.partition("FAULTS: dict")[2].partition("\n}")[0].splitlines()
+        if line.startswith('    "')
+    ]
+    assert len(faults) >= 11
+    document = (HERE.parents[1] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = {
+        cells[0]: cells[1:]
+        for cells in (
+            [c.strip() for c in line.strip("| \n").split("|")] for line in document.splitlines() if line.startswith("|")
+        )
+        if cells[0] in faults and len(cells) == 6
+    }
+    assert list(rows) == faults
+    for fault, (tried, *counts, _) in rows.items():
+        assert int(tried) > 0, fault
+        assert counts == ["0", "0", "0"], fault

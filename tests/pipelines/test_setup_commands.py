@@ -1,5 +1,6 @@
 """`mhwg init` and `mhwg doctor` on bare folders: what they write, refuse and find."""
 
+import importlib
 import json
 import os
 from pathlib import Path
@@ -148,6 +149,18 @@ def test_a_run_whose_process_is_gone_is_closed_and_a_living_one_is_not(tmp_path:
         assert instance.get_run_by_id(runs[gone.pid].run_id).status == dg.DagsterRunStatus.FAILURE
         assert instance.get_run_by_id(runs[os.getpid()].run_id).status == dg.DagsterRunStatus.STARTED
         assert instance.get_run_by_id(elsewhere.run_id).status == dg.DagsterRunStatus.STARTED
+
+
+def test_an_interrupt_inside_a_command_is_told_in_one_sentence(
+    office: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def interrupted(_: object) -> list[doctor.Finding]:
+        raise KeyboardInterrupt
+
+    (office / "mhwg.toml").write_text("", encoding="utf-8")
+    monkeypatch.setattr(importlib.import_module("pipelines.cli.doctor"), "examine", interrupted)
+    assert mhwg("doctor") == 130
+    assert "The last good state stands." in capsys.readouterr().err
 
 
 def _job():
