@@ -124,18 +124,18 @@ def _why_hidden(connection: Any, cell: Mapping[str, Any], policy: DisclosurePoli
         return None
     where = " and ".join(f"{name} = ${name}" for name in (*CELL_KEY, "definition_version"))
     rows = connection.execute(
-        f"select obs_status, conf_status from release.observation where {where}",
+        f"select obs_status, conf_status, value, numerator, denominator, n from release.observation where {where}",
         {name: cell[name] for name in (*CELL_KEY, "definition_version")},
     ).fetchall()
     if not rows:
         return "not released yet: what has not passed disclosure control is not shown"
-    status, conf = rows[0]
+    status, conf, *released = rows[0]
     if conf == "C":
         return "hidden by disclosure control: a small count"
     if conf == "D" or status == "Q":
         return "hidden by disclosure control: it would give away a small count"
-    if _is_small(cell, _threshold(cell, policy)) and cell["is_practice"] is not None and conf != "F":
-        return "a count below the threshold of disclosure control"
+    if released != [cell[name] for name in ("value", "numerator", "denominator", "n")]:
+        return "not released yet: what has not passed disclosure control is not shown"
     return None
 
 
