@@ -9,13 +9,22 @@ Policy (thresholds, owners, topics) does not belong here: it is handed in as num
 `warehouse.publishing`.
 """
 
-from methods.disclosure.intervals import FeasibleInterval, feasible_intervals
+from methods.disclosure.intervals import (
+    TOLD_LARGE,
+    TOLD_NOTHING,
+    TOLD_SMALL,
+    FeasibleInterval,
+    feasible_intervals,
+)
 from methods.disclosure.primary import is_dominated, is_primary_count
 from methods.disclosure.relations import Relation, age_span, find_relations
 from methods.disclosure.secondary import SuppressionPattern, choose_suppression
 from methods.disclosure.system import CountSystem, SystemBuilder
 
 __all__ = [
+    "TOLD_LARGE",
+    "TOLD_NOTHING",
+    "TOLD_SMALL",
     "CountSystem",
     "FeasibleInterval",
     "Relation",

@@ -114,9 +114,13 @@ class Block:
             self._programme.bound(positions, lower, upper)
 
 
-def block_of(system: CountSystem, cells: IntArray, *, is_informed: bool, primary: BoolArray | None = None) -> Block:
-    """The block of these hidden cells. An informed attacker also uses the statuses: primary means small, secondary
-    means not small.
+TOLD_NOTHING, TOLD_LARGE, TOLD_SMALL = -1, 0, 1
+"""What the letter beside a hidden cell tells: nothing, 'hidden to protect others', or 'small itself'."""
+
+
+def block_of(system: CountSystem, cells: IntArray, *, is_informed: bool, letters: IntArray | None = None) -> Block:
+    """The block of these hidden cells. An informed attacker also uses the letters: primary means small, secondary
+    means not small; `letters` says per cell of the system what its letter tells, where that is not its true kind.
     """
     part = system.equations[:, cells]
     touched = np.flatnonzero(np.diff(part.indptr))
@@ -125,9 +129,10 @@ def block_of(system: CountSystem, cells: IntArray, *, is_informed: bool, primary
     lower = np.zeros(len(cells))
     upper = np.full(len(cells), float(ceiling))
     if is_informed:
-        demanded = system.need[cells] > 0 if primary is None else primary[cells]
-        lower = np.where(demanded, system.small_low[cells], np.minimum(system.large_low[cells], truth)).astype(float)
-        upper = np.where(demanded, np.minimum(system.small_high[cells], ceiling), ceiling).astype(float)
+        told = np.where(system.need[cells] > 0, TOLD_SMALL, TOLD_LARGE) if letters is None else letters[cells]
+        large_low = np.where(told == TOLD_LARGE, np.minimum(system.large_low[cells], truth), 0)
+        lower = np.where(told == TOLD_SMALL, system.small_low[cells], large_low).astype(float)
+        upper = np.where(told == TOLD_SMALL, np.minimum(system.small_high[cells], ceiling), ceiling).astype(float)
         lower, upper = np.minimum(lower, truth), np.maximum(upper, truth)
     return Block(cells, part[touched], truth, lower, upper, ceiling)
 
@@ -137,6 +142,7 @@ def feasible_intervals(
     hidden_rows: BoolArray,
     *,
     is_informed: bool = False,
+    letters: IntArray | None = None,
     only_demanded: bool = False,
     only: Collection[int] | None = None,
     certificates: Sequence[Mapping[int, int]] = (),
@@ -149,7 +155,7 @@ def feasible_intervals(
     and every bound before it counts; a false one is ignored.
     """
     hidden = system.hidden_cells(hidden_rows)
-    reached = _reached_by(system, hidden, certificates, is_informed)
+    reached = _reached_by(system, hidden, certificates, is_informed, letters)
     found: list[FeasibleInterval] = []
     asked = system.need > 0 if only_demanded else np.ones(system.cell_count, dtype=bool)
     if only is not None:
@@ -157,17 +163,21 @@ def feasible_intervals(
     limit = 0 if only_demanded else exact_block_cells
     for cells in system.components(hidden):
         if asked[cells].any():
-            block = block_of(system, cells, is_informed=is_informed)
+            block = block_of(system, cells, is_informed=is_informed, letters=letters)
             found.extend(_of_block(system, block, reached, is_informed, limit, asked[cells]))
     return sorted((interval for interval in found if asked[interval.cell]), key=lambda interval: interval.cell)
 
 
 def _reached_by(
-    system: CountSystem, hidden: BoolArray, certificates: Sequence[Mapping[int, int]], is_informed: bool
+    system: CountSystem,
+    hidden: BoolArray,
+    certificates: Sequence[Mapping[int, int]],
+    is_informed: bool,
+    letters: IntArray | None,
 ) -> tuple[IntArray, IntArray]:
     """Least and greatest value of each cell over the truth and all certificates that hold."""
     least, greatest = system.truth.copy(), system.truth.copy()
-    bounds = block_of(system, np.arange(system.cell_count), is_informed=is_informed)
+    bounds = block_of(system, np.arange(system.cell_count), is_informed=is_informed, letters=letters)
     columns = system.equations.tocsc()
     for certificate in certificates:
         cells = np.fromiter(certificate.keys(), dtype=np.int64)

@@ -68,6 +68,7 @@ def choose_suppression(
     *,
     hints: BoolArray | None = None,
     hint_primary: BoolArray | None = None,
+    hint_unmoved: BoolArray | None = None,
     hint_discount: float = 0.5,
     informed_width: int = 1,
     ignore: Iterable[int] = (),
@@ -75,13 +76,14 @@ def choose_suppression(
     """Every cell with a demand has a feasible interval at least that wide, at a low total weight of hidden rows.
 
     `hints` are rows that were hidden last time, `hint_primary` those of them that were small themselves: where the small
-    rows of a connected group are the same as then and last time's pattern still serves, it is kept as it was; elsewhere such
-    rows cost less. With `informed_width` each primary cell keeps that many further values even for a reader who uses the
-    statuses (primary = small). `ignore` lists cells whose demand is hopeless and accepted.
+    rows of a connected group are the same as then and last time's pattern still serves, the search starts from it; elsewhere
+    such rows cost less. `hint_unmoved` are rows whose counts are those of last time: a group of such rows only is kept as it
+    was, another is rid of what it does not need any more. With `informed_width` each primary cell keeps that many further
+    values even for a reader who uses the statuses (primary = small). `ignore` lists cells whose demand is hopeless and accepted.
     """
     search = _Search(system, primary_rows, hints, hint_discount, frozenset(ignore))
     if hints is not None and hint_primary is not None:
-        search.keep_last(hints, hint_primary, informed_width)
+        search.keep_last(hints, hint_primary, hint_unmoved, informed_width)
     search.protect_all(is_informed=False, width=None)
     if informed_width > 0:
         search.protect_all(is_informed=True, width=informed_width)
@@ -163,7 +165,9 @@ class _Search:
             self.wide[group, is_informed] = _Wide(self.system, cells, *self._limits(cells, reach, is_informed))
         return self.wide[group, is_informed]
 
-    def keep_last(self, hints: BoolArray, hint_primary: BoolArray, informed_width: int) -> None:
+    def keep_last(
+        self, hints: BoolArray, hint_primary: BoolArray, unmoved: BoolArray | None, informed_width: int
+    ) -> None:
         """Groups whose small rows did not change start from last time's pattern, and end there if it still protects.
 
         Without this, two runs on equal data could choose two patterns of equal worth, and a release would seem to change.
@@ -195,9 +199,12 @@ class _Search:
             rows = rows_of_group[number]
             self.hidden_rows[rows] = self.primary_rows[rows]
             self.tables.forget(self.tables.moving(self.groups[number].tolist()))
-        self.kept_rows = np.unique(
-            np.concatenate([rows_of_group[n] for n in tried if n not in broken] or [np.array([], dtype=np.int64)])
-        )
+        kept = [
+            rows_of_group[number]
+            for number in tried
+            if number not in broken and (unmoved is None or unmoved[rows_of_group[number]].all())
+        ]
+        self.kept_rows = np.unique(np.concatenate([*kept, np.array([], dtype=np.int64)]))
         self.open_cost = self._open_cost()
 
     def _hopeful(self, targets: IntArray, informed_width: int) -> IntArray:

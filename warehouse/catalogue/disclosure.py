@@ -15,6 +15,15 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 POLICY_FILE = Path(__file__).with_name("disclosure.toml")
+UNCROSSED = frozenset({"_T", "_Z", None})
+ATTRIBUTES = {
+    "sex_code": "sex",
+    "age_code": "age",
+    "migrant_status_code": "migrant_status",
+    "origin_code": "origin",
+    "destination_code": "destination",
+    "category_code": "category",
+}
 CROSSABLE = ("province", "sex", "age", "migrant_status", "origin", "destination", "category")
 
 T = TypeVar("T")
@@ -46,6 +55,7 @@ class Rules:
     maximum_crossed: int
     population_exemption: int
     release_differences: bool
+    rounding_base: int
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,7 @@ class Topic:
     maximum_crossed: int | None = None
     population_exemption: int | None = None
     release_differences: bool | None = None
+    rounding_base: int | None = None
     escalation: tuple[Escalation, ...] = ()
 
 
@@ -172,6 +183,15 @@ class DisclosurePolicy:
                 values["threshold"] = max(values["threshold"], escalation.threshold)
         return Rules(**values)
 
+    def rules_of(self, row: Mapping[str, Any]) -> Rules:
+        """The rules of one observation, by its indicator, its method and the attributes that it crosses."""
+        return self.rules_for(self.topic_of(row["indicator_code"], row["method_code"] or ""), crossed_attributes(row))
+
+    @property
+    def rounds(self) -> bool:
+        """True when any topic rounds its counts."""
+        return self.defaults.rounding_base > 1 or any((topic.rounding_base or 0) > 1 for topic in self.topic)
+
     def exemption_of(
         self, indicator_code: str, method_code: str, area_code: str, source_codes: Iterable[str]
     ) -> Exemption | None:
@@ -200,6 +220,12 @@ class DisclosurePolicy:
     def width(self, rules: Rules) -> int:
         """Least width of the feasible interval of a primary cell under these rules."""
         return max(1, round(self.protection.width_in_thresholds * rules.threshold))
+
+
+def crossed_attributes(row: Mapping[str, Any]) -> list[str]:
+    """The attributes that an observation is broken down by; `province` when its area is one."""
+    crossed = [attribute for column, attribute in ATTRIBUTES.items() if row[column] not in UNCROSSED]
+    return ["province", *crossed] if "-" in (row["area_code"] or "") else crossed
 
 
 def load_policy(path: Path = POLICY_FILE) -> DisclosurePolicy:
@@ -267,6 +293,10 @@ def _check(policy: DisclosurePolicy) -> None:
         if rules.threshold < 2:
             raise DisclosurePolicyError(
                 f"topic {topic.code}: a threshold under 2 hides nothing; exempt the figures instead"
+            )
+        if rules.rounding_base < 0 or rules.rounding_base > 2 * rules.threshold:
+            raise DisclosurePolicyError(
+                f"topic {topic.code}: rounding_base {rules.rounding_base} must be 0 (exact) to {2 * rules.threshold}"
             )
         for escalation in topic.escalation:
             if unknown := set(escalation.crossed) - set(CROSSABLE):
