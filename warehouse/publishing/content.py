@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Protocol
 
 import polars as pl
@@ -233,8 +234,24 @@ class RegionalSet:
 
     def of_table(self, code: str) -> "RegionalSet":
         """The part of one table, in reading order."""
-        keep = pl.col("table_code") == code
-        return RegionalSet(self.cells.filter(keep), self.columns.filter(keep), self.footnotes.filter(keep))
+        empty = RegionalSet(self.cells.clear(), self.columns.clear(), self.footnotes.clear())
+        return self._tables.get(code, empty)
+
+    @cached_property
+    def _tables(self) -> "dict[str, RegionalSet]":
+        # Asked for some hundred times per release: split once.
+        parts = [
+            {str(key[0]): part for key, part in frame.partition_by("table_code", as_dict=True).items()}
+            for frame in (self.cells, self.columns, self.footnotes)
+        ]
+        return {
+            code: RegionalSet(
+                parts[0].get(code, self.cells.clear()),
+                parts[1].get(code, self.columns.clear()),
+                parts[2].get(code, self.footnotes.clear()),
+            )
+            for code in sorted({code for part in parts for code in part})
+        }
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ OBS_STATUS says why. Codes lose characters that SDMX identifiers cannot have; th
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -263,15 +263,24 @@ def _data_message(content: ReleaseContent, structure: StructureMessage, frame: p
     opening, tag, closing = envelope.partition(f'<mes:DataSet structureRef="{STRUCTURE}"/>')
     if not tag:
         raise ValueError("the SDMX envelope has no empty data set; sdmx1 writes it differently in this version")
-    names = frame.columns
-    lines = [
-        "    <Obs "
-        + " ".join(f"{n}={quoteattr(_text(v))}" for n, v in zip(names, row, strict=True) if v is not None)
-        + "/>\n"
-        for row in frame.iter_rows()
-    ]
+    attributes = [list(_attributes(name, frame[name].to_list())) for name in frame.columns]
+    lines = ["    <Obs" + "".join(row) + "/>\n" for row in zip(*attributes, strict=True)]
     body = f'<mes:DataSet structureRef="{STRUCTURE}">\n{"".join(lines)}  </mes:DataSet>'
     return (opening + body + closing).encode("utf-8")
+
+
+def _attributes(name: str, values: list[object]) -> Iterator[str]:
+    """` NAME="value"` per value, nothing for NULL. Codes repeat, so each is escaped once."""
+    known: dict[object, str] = {}
+    for value in values:
+        if value is None:
+            yield ""
+        elif isinstance(value, float):
+            yield f' {name}="{value!r}"'
+        else:
+            if value not in known:
+                known[value] = f" {name}={quoteattr(_text(value))}"
+            yield known[value]
 
 
 def _text(value: object) -> str:

@@ -6,7 +6,6 @@ or a link, whatever it begins with.
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from warehouse.publishing import cards, wording
 from warehouse.publishing.content import ReleaseContent, flags_of
 from warehouse.publishing.display import rounded
 from warehouse.publishing.flat_files import flattened
+from warehouse.publishing.frame_sheet import FrameSheet
 
 LANGUAGES = ("en", "vi")
 SHEET_ROWS = 1_048_576
@@ -62,12 +62,15 @@ def write_workbook(content: ReleaseContent, path: Path) -> None:
                 name = f"{table.code} {language}"
                 _table_sheet(book.add_worksheet(name), content, table, language, looks)
                 places.append((name, table, language))
-        _source_sheet(book.add_worksheet("Sources"), content, looks)
-        _indicator_sheet(book.add_worksheet("Indicators"), content, looks)
+        _source_sheet(book.add_worksheet("Sources", FrameSheet), content, looks)
+        _indicator_sheet(book.add_worksheet("Indicators", FrameSheet), content, looks)
         _frame_sheet(
-            book.add_worksheet("Sampling errors"), content.context.sampling_errors, looks, widths={"title": 60}
+            book.add_worksheet("Sampling errors", FrameSheet),
+            flattened(content.context.sampling_errors),
+            looks,
+            widths={"title": 60},
         )
-        _data_sheet(book.add_worksheet("Data"), content, looks)
+        _data_sheet(book.add_worksheet("Data", FrameSheet), content, looks)
         _contents_sheet(contents, content, places, looks)
         _notes_sheet(notes, content, looks)
         contents.activate()
@@ -331,46 +334,33 @@ def _notes_sheet(sheet: Worksheet, content: ReleaseContent, looks: _Looks) -> No
     sheet.fit_to_pages(1, 0)
 
 
-def _source_sheet(sheet: Worksheet, content: ReleaseContent, looks: _Looks) -> None:
+def _source_sheet(sheet: FrameSheet, content: ReleaseContent, looks: _Looks) -> None:
     _frame_sheet(
         sheet, cards.source_frame(content.catalogue), looks, widths={"citation": 70, "name_en": 40, "name_vi": 40}
     )
 
 
-def _indicator_sheet(sheet: Worksheet, content: ReleaseContent, looks: _Looks) -> None:
+def _indicator_sheet(sheet: FrameSheet, content: ReleaseContent, looks: _Looks) -> None:
     frame = flattened(cards.indicator_frame(content.catalogue))
     _frame_sheet(sheet, frame, looks, widths={"name_en": 45, "name_vi": 45, "definition_en": 80, "definition_vi": 80})
 
 
-def _data_sheet(sheet: Worksheet, content: ReleaseContent, looks: _Looks) -> None:
+def _data_sheet(sheet: FrameSheet, content: ReleaseContent, looks: _Looks) -> None:
     frame = flattened(content.observations)
     if frame.height >= SHEET_ROWS:
-        sheet.write_string(0, 0, "More figures than a sheet can hold: see data/observation.csv.", looks.plain)
-        return
+        frame = pl.DataFrame({"note": ["More figures than a sheet can hold: see data/observation.csv."]})
     _frame_sheet(sheet, frame, looks, widths={})
 
 
-def _frame_sheet(sheet: Worksheet, frame: pl.DataFrame, looks: _Looks, widths: Mapping[str, int]) -> None:
+def _frame_sheet(sheet: FrameSheet, frame: pl.DataFrame, looks: _Looks, widths: Mapping[str, int]) -> None:
     """The frame as a sheet: headings, filter, frozen heading; NULL is an empty cell, never a zero."""
     for position, name in enumerate(frame.columns):
-        sheet.write_string(0, position, name, looks.data_heading)
         sheet.set_column(position, position, widths.get(name, 16))
-    for line, row in enumerate(frame.iter_rows(), start=1):
-        for position, value in enumerate(row):
-            _write_plain(sheet, line, position, value, looks)
+    sheet.hold(frame, looks.data_heading, looks.date)
     sheet.freeze_panes(1, 1)
+    sheet.set_landscape()
+    sheet.set_paper(9)
+    sheet.fit_to_pages(1, 0)
+    sheet.repeat_rows(0)
     if frame.height:
         sheet.autofilter(0, 0, frame.height, frame.width - 1)
-
-
-def _write_plain(sheet: Worksheet, line: int, position: int, value: object, looks: _Looks) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool):
-        sheet.write_boolean(line, position, value)
-    elif isinstance(value, (int, float)):
-        sheet.write_number(line, position, value)
-    elif isinstance(value, (date, datetime)):
-        sheet.write_datetime(line, position, value, looks.date)
-    else:
-        sheet.write_string(line, position, str(value))

@@ -130,6 +130,7 @@ def _labour() -> list[dict[str, Any]]:
 def _referral() -> list[dict[str, Any]]:
     practice = {"is_practice": True, "source_codes": ["dhis2_vnm"], "receipt_ids": ["r2"]}
     hidden = {"obs_status": "Q", "obs_flags": ["Q"], "conf_status": "C", **practice}
+    outward = {"origin_code": "VNM", "destination_code": "KHM"}
     return [
         observation("TB01", "VNM", "2023", 182, lower=116, upper=263, obs_status="E", obs_flags=["E"]),
         observation("TB01", "KHM", "2023", 335, lower=218, upper=478, obs_status="E", obs_flags=["E"]),
@@ -144,6 +145,11 @@ def _referral() -> list[dict[str, Any]]:
         observation("TB11", "KHM", "2026", 66.1, lower=53.2, upper=77.0, n=31, interval_code="clopper_pearson95", **practice),
         observation("TB12", "VNM", "2026", 9, lower=7, upper=12, **practice),
         observation("TB12", "KHM", "2025", 11, lower=8, upper=15, **practice),
+        observation("TB10", "VNM", "2024", 103, **outward, **practice),
+        observation("TB10", "VN34-91", "2024", 60, **outward, **practice),
+        observation("TB10", "VN34-80", "2024", 39, **outward, **practice),
+        observation("TB10", "VN34-82", "2024", None, **outward, **hidden),
+        observation("TB11", "VNM", "2024", 70.9, lower=61.5, upper=78.8, n=103, **outward, **practice),
     ]  # fmt: skip
 
 

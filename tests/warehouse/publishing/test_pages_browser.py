@@ -26,6 +26,9 @@ PAGES = (  # one of each kind
     "changes.html",
     "notes.html",
     "indicators.html",
+    "corridors.html",
+    "quality.html",
+    "dictionary.html",
 )
 
 CONTRAST = """
@@ -130,6 +133,22 @@ def test_pages_have_language_landmarks_headings_and_names(visit, language):
         assert unnamed == 0
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_axe_finds_nothing_serious(visit, language, width):
+    """The rules of axe-core (WCAG 2 A and AA, and good practice) on a page of each kind, at phone and desktop width."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    for name in PAGES:
+        found = Axe().run(visit(f"{language}/{name}", width=width)).response["violations"]
+        grave = [
+            (fault["id"], fault["impact"], fault["nodes"][0]["html"][:120])
+            for fault in found
+            if fault["impact"] in ("serious", "critical")
+        ]
+        assert grave == [], name
+
+
 @pytest.mark.parametrize("language", ["en", "vi"])
 def test_every_table_page_has_a_chart_with_a_text_alternative(visit, language):
     for name in ("RT01.html", "RT02.html", "RT03.html", "RT04.html"):
@@ -196,6 +215,27 @@ def test_every_link_leads_to_a_file_of_the_release(released):
         for href in re.findall(r'href="([^"]*)"', page.read_text(encoding="utf-8")):
             if not href.startswith(("#", "data:")):
                 assert (page.parent / href).exists(), (page.name, href)
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "An Giang"), ("vi", "An Giang")])
+def test_the_corridor_chart_draws_known_flows_and_dashes_hidden_ones(visit, language, words):
+    page = visit(f"{language}/corridors.html")
+    chart = page.locator("svg.flow:visible")
+    assert chart.count() == 1
+    assert chart.locator("path.flow-band").count() == 2
+    assert chart.locator("path.flow-hidden").count() == 1
+    widths = [float(band.get_attribute("stroke-width")) for band in chart.locator("path.flow-band").all()]
+    assert widths[0] / widths[1] == pytest.approx(60 / 39, abs=0.01)
+    assert words in chart.locator("desc").text_content()
+    for drawn_at in (390, 1280):
+        page.set_viewport_size({"width": drawn_at, "height": 900})
+        cut = page.evaluate(
+            """() => [...document.querySelectorAll("svg.flow")].filter(s => s.getBoundingClientRect().width)
+                 .flatMap(s => { const box = s.getBoundingClientRect();
+                   return [...s.querySelectorAll("text")].filter(t => { const b = t.getBoundingClientRect();
+                     return b.left < box.left - 1 || b.right > box.right + 1; }).map(t => t.textContent); })"""
+        )
+        assert cut == [], "no name leaves the drawing"
 
 
 def test_print_shows_the_whole_table_and_no_controls(visit):

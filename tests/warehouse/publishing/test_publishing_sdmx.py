@@ -99,7 +99,7 @@ def test_the_data_fit_the_structure(messages):
 def test_suppressed_figures_have_no_value_in_any_attribute(messages):
     _, data = messages
     hidden = [o for o in data.data[0].obs if str(o.attached_attribute["OBS_STATUS"].value) == "Q"]
-    assert len(hidden) == 2
+    assert len(hidden) == 3
     for observation in hidden:
         assert observation.value in (None, "")
         assert not {"LOWER", "UPPER", "SE", "NUM", "DEN", "N_UNW"} & set(observation.attached_attribute)

@@ -14,7 +14,7 @@ WIDE = 720
 NARROW = 340
 _LABEL_ROOM = 260
 """Widest column of labels beside the bars of a wide drawing."""
-_CHARACTER = 6.7
+CHARACTER = 6.7
 """Mean width of a character at 13 px in the system fonts: enough to reserve room, never to cut text."""
 
 
@@ -100,12 +100,12 @@ def _bars(points: Sequence[Point], title: str, language: str, key: str, width: i
 
     Where names are long, and always on the narrow drawing, the label stands above its bar, so that no name is cut.
     """
-    longest = max((len(p.label) for p in points), default=4) * _CHARACTER + 12
+    longest = max((len(p.label) for p in points), default=4) * CHARACTER + 12
     is_narrow = width == NARROW
     is_stacked = is_narrow or longest > _LABEL_ROOM
     top = max((max(p.value or 0, p.upper or 0 if with_interval else 0) for p in points), default=0)
     ticks = nice_ticks(top)
-    value_room = max((len(p.text) for p in points), default=4) * _CHARACTER + 10
+    value_room = max((len(p.text) for p in points), default=4) * CHARACTER + 10
     label_room = 0.0 if is_stacked else longest
     left, right = label_room + 4, width - value_room
     row = 40 if is_stacked else 26
@@ -156,9 +156,9 @@ def _lines(series: Sequence[Series], title: str, language: str, key: str, width:
     values = [p.value for s in series for p in s.points if p.value is not None]
     uppers = [p.upper for s in series for p in s.points if p.upper is not None]
     ticks = nice_ticks(max([*values, *uppers], default=0))
-    name_room = 12 if is_narrow else min(max((len(s.name) for s in series), default=4) * _CHARACTER + 22, 200)
+    name_room = 12 if is_narrow else min(max((len(s.name) for s in series), default=4) * CHARACTER + 22, 200)
     legend_height = 20 * len(series) + 6 if is_narrow else 0
-    left, right = max(len(tick_text(t, language)) for t in ticks) * _CHARACTER + 10, width - name_room - 8
+    left, right = max(len(tick_text(t, language)) for t in ticks) * CHARACTER + 10, width - name_room - 8
     head, foot = 12, 26
     bottom = height - foot - legend_height
     places_in_time = _places(series, left, right)
@@ -169,7 +169,7 @@ def _lines(series: Sequence[Series], title: str, language: str, key: str, width:
         y = bottom - tick * lift
         parts.append(f'<line class="grid" x1="{left:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(_text(left - 8, y + 4.5, tick_text(tick, language), "axis", "end"))
-    room = max((len(p) for p in periods), default=4) * _CHARACTER + 10
+    room = max((len(p) for p in periods), default=4) * CHARACTER + 10
     nearest = math.inf
     for x, period in reversed(list(zip(places_in_time, periods, strict=True))):
         if nearest - x >= room:
