@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -316,12 +317,15 @@ def release_diff(before: ReleaseName = "previous", after: ReleaseName = "current
 @release_app.command("as-of")
 def release_as_of(
     instant: Annotated[str, typer.Argument(help="A day or an instant (UTC), for instance 2026-12-01.")],
+    into: Annotated[
+        Path | None, typer.Option(help="Folder to make it again in from the warehouse, also when it was withdrawn.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """The release that readers saw on a day."""
+    """The release that readers saw on a day; with --into made again from the warehouse, byte for byte."""
     from pipelines.cli.release import as_of
 
-    raise typer.Exit(as_of(instant, as_json=as_json))
+    raise typer.Exit(as_of(instant, into, as_json=as_json))
 
 
 @release_app.command("withdraw")

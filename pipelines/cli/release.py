@@ -115,20 +115,61 @@ def withdraw(name: str, reason: str, *, as_json: bool) -> int:
     return Exit.DONE
 
 
-def as_of(instant: str, *, as_json: bool) -> int:
-    """The release that readers saw at an instant."""
+def as_of(instant: str, into: Path | None, *, as_json: bool) -> int:
+    """The release that readers saw at an instant; made again from the warehouse in the folder `into`, if one is named."""
     from warehouse.publishing.comparison import release_in_force, shelf_entries
 
     folder = _asked(lambda: release_in_force(_shelf(), instant))
     entry = next(entry for entry in shelf_entries(_shelf()) if entry["release_id"] == folder.name)
+    rebuilt = _rebuild(folder.name, into) if into is not None else None
     if as_json:
-        return _json({**entry, "folder": str(folder)})
+        return _json({**entry, "folder": str(folder), **(rebuilt or {})})
     console().print(f"On {instant} readers saw [bold]{folder.name}[/] ({entry['state']}).", highlight=False)
     if entry["reason"]:
         console().print(f"Withdrawn since: {entry['reason']}", highlight=False, markup=False)
     else:
         console().print(f"  {folder / 'index.html'}", highlight=False, soft_wrap=True)
+    if rebuilt is not None:
+        same = "byte for byte as it was published" if not rebuilt["differences"] else "with other bytes in " + ", ".join(
+            rebuilt["differences"][:5]
+        )  # fmt: skip
+        console().print(f"Made again in {rebuilt['rebuilt_in']}, {same}.", highlight=False, soft_wrap=True)
+        if not rebuilt["is_same_program"]:
+            console().print("Another version of the program made it then; differences are to be expected.")
     return Exit.DONE
+
+
+def _rebuild(release_id: str, into: Path) -> dict[str, Any]:
+    """The release made again in a folder of its own, and where it differs from what was published."""
+    from assets.reference.read import source_cards
+    from assets.release import PRACTICE_SOURCES
+    from pipelines.resources import warehouse_of
+    from warehouse.publishing.content import Source
+    from warehouse.publishing.inputs import instant_of, reference_editions
+    from warehouse.publishing.rebuild import rebuild_release
+
+    settings = load_settings()
+    if not (settings.state_folder / "warehouse.duckdb").exists():
+        raise Refused(
+            "a release is made again from the warehouse, and there is none; run `mhwg refresh`.", Exit.NOT_FOUND
+        )
+    with warehouse_of(settings).connect(read_only=True) as connection:
+        editions = reference_editions(connection, instant_of(release_id))
+        made = _asked(
+            lambda: rebuild_release(
+                connection,
+                _shelf(),
+                release_id,
+                into.absolute(),
+                reference_sources=[Source(**card) for card in source_cards(editions)],  # type: ignore[arg-type]
+                practice_sources=PRACTICE_SOURCES if settings.practice else (),
+            )
+        )
+    return {
+        "rebuilt_in": str(made.folder),
+        "differences": list(made.differences),
+        "is_same_program": made.is_same_program,
+    }
 
 
 def _shelf() -> Path:
@@ -138,7 +179,8 @@ def _shelf() -> Path:
 def _find(name: str) -> Path:
     from warehouse.publishing.comparison import find_release
 
-    return _asked(lambda: find_release(_shelf(), name))
+    found: Path = _asked(lambda: find_release(_shelf(), name))
+    return found
 
 
 def _asked(question: Any) -> Any:

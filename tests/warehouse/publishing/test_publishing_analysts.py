@@ -1,5 +1,6 @@
 """The queries of docs/analysts.md run on a release as they are printed, and say what the page says."""
 
+import json
 import re
 from pathlib import Path
 
@@ -35,6 +36,23 @@ def test_the_women_of_2023_come_out(database):
     rows = {row[0]: row for row in database.sql(query).fetchall()}
     assert rows["_T"][1:3] == (55804.0, 159986.0)
     assert rows["_T"][3] == pytest.approx(34.88, abs=0.005)
+
+
+def test_the_notebook_runs_from_top_to_bottom(released, tmp_path, monkeypatch):
+    """Each code cell as it stands, in a folder that holds `release/`; no output is kept in the file."""
+    notebook = json.loads(PAGE.with_name("analysts.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert len(cells) >= 6
+    assert [cell["outputs"] for cell in cells] == [[]] * len(cells)
+    (tmp_path / "release").symlink_to(released.folder.parent)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for cell in cells:
+        exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
+    assert round(names["women_percent"], 1) == 34.9
+    assert names["reasons"]["with_number"].sum() == 0
+    assert names["protection"]["least_room"][0] >= 0
+    assert names["then"].equals(names["table"]), "one release: then is now"
 
 
 def test_every_table_of_the_page_exists(database):

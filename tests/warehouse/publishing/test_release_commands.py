@@ -95,6 +95,8 @@ def test_withdraw_leaves_a_tombstone_and_the_figures_in_the_ledger(mhwg):
 
 def test_without_a_release_or_a_warehouse_the_answer_is_not_found(mhwg):
     assert mhwg("build")[0] == 6
+    code, said = mhwg("as-of", "2026-11-22", "--into", str(mhwg.shelf / "again"))
+    assert (code, "made again from the warehouse, and there is none" in " ".join(said.split())) == (6, True)
     assert mhwg("verify", "2019")[0] == 6
     shutil.rmtree(mhwg.shelf)
     assert mhwg("list")[0] == 6

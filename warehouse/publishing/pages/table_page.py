@@ -11,7 +11,7 @@ from warehouse.catalogue.regional_catalogue import Chart, RegionalTable
 from warehouse.publishing import wording
 from warehouse.publishing.display import period_time
 from warehouse.publishing.pages.charts import Point, Series, bar_chart, interval_chart, line_chart
-from warehouse.publishing.pages.explanations import anchor
+from warehouse.publishing.pages.explanations import Explanations, anchor
 from warehouse.publishing.pages.page import Page, Site, entries_of, is_part_of_a_year
 
 _SERIES_SHOWN = 6
@@ -19,11 +19,15 @@ _SERIES_SHOWN = 6
 
 def pages(site: Site) -> Iterator[Page]:
     """One page per regional table, and one that explains its cells."""
+    explained = Explanations(site.content, site.versions, site.language)
     for table in site.content.catalogue.regional.tables:
         view = table_view(site, table)
         yield Page(
             f"{table.code}.html", "table.html", f"{table.code} {view['title']}", view["summary"], {"table": view}
         )
+        why = f"{site.say('why_title')} {table.code}"
+        values = {"table": view, "sections": explained.of_table(table.code)}
+        yield Page(f"{table.code}-why.html", "why.html", why, why, values)
 
 
 def table_view(site: Site, table: RegionalTable) -> dict[str, Any]:
