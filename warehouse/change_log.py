@@ -15,9 +15,11 @@ import polars as pl
 
 from warehouse.catalogue.indicator_catalogue import Indicator, IndicatorCatalogue
 from warehouse.catalogue.table_catalogue import tables
+from warehouse.completeness import FOOTNOTE as REPORTS_INCOMPLETE
 from warehouse.history import as_naive_utc
 from warehouse.indicator_engine import KEY_COLUMNS, OBSERVATION_SCHEMA, compute_with_findings
 from warehouse.indicator_sql import compile_sql, compile_weight_sql
+from warehouse.outages import LAST_GOOD
 from warehouse.store_state import CoreMoves, tables_read
 
 CAUSES: tuple[str, ...] = (
@@ -30,6 +32,7 @@ CAUSES: tuple[str, ...] = (
     "late_data",
     "new_data",
     "correction",
+    "reports_outstanding",
     "unexplained",
 )
 """Causes in the order in which they are let act: first how is counted, then what the world around says, then the records from
@@ -37,6 +40,10 @@ the oldest news to the newest, and last what we changed ourselves."""
 
 CELL_KEY: tuple[str, ...] = tuple(name for name in KEY_COLUMNS if name != "definition_version")
 """A cell is the same cell under a new definition; the versions stand beside it."""
+
+OUTSTANDING_FOOTNOTES = (REPORTS_INCOMPLETE, LAST_GOOD)
+"""Beginnings of the footnotes that say that a source is late or reports are owed. They come and go with what has not arrived, so
+no row of the core need have moved."""
 
 CORRECTED_FOOTNOTE = "corrected"
 """Footnote of cells that the corrections ledger moves; put on when all figures are there, so no state in between has it."""
@@ -163,7 +170,12 @@ def change_rows(
         found.append(_contributions(was, after, cause))
         state = pl.concat([state.filter(~pl.col("indicator_code").is_in(acting)), after])
     rest = new.filter(pl.col("indicator_code").is_in(codes))
-    found.append(_contributions(state, rest, "unexplained"))
+    marks_alone = _moved_by_marks_alone(state, rest)
+    left = _contributions(state, rest, "unexplained")
+    found.append(left.join(marks_alone, on=list(CELL_KEY), how="anti"))
+    found.append(
+        left.join(marks_alone, on=list(CELL_KEY), how="semi").with_columns(cause_code=pl.lit("reports_outstanding"))
+    )
     return _rows(pl.concat(found), touched, old, new, at)
 
 
@@ -188,6 +200,34 @@ def _steps(
     if as_naive_utc(before.as_at).date() != as_naive_utc(as_at).date() or dict(delays) != dict(before.delays):
         causes.add("time_passed")
     return tuple(cause for cause in CAUSES if cause in causes)
+
+
+def _moved_by_marks_alone(was: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Keys of the cells that would not have moved but for a mark of outstanding reports, put on or taken off."""
+    is_mark = pl.element().str.starts_with(OUTSTANDING_FOOTNOTES[0]) | pl.element().str.starts_with(
+        OUTSTANDING_FOOTNOTES[1]
+    )
+
+    def without(frame: pl.DataFrame) -> pl.DataFrame:
+        flags = pl.col("obs_flags").list.set_difference(["P", "A"]).list.sort()
+        return frame.with_columns(
+            footnote_codes=pl.col("footnote_codes").list.filter(~is_mark),
+            obs_flags=flags,
+            obs_status=pl.when(pl.col("obs_status").is_in(["P", "A"])).then(pl.lit("")).otherwise("obs_status"),
+        )
+
+    marked = pl.concat(
+        [
+            frame.filter(pl.col("footnote_codes").list.eval(is_mark).list.any().fill_null(False)).select(CELL_KEY)
+            for frame in (was, after)
+        ]
+    ).unique()
+    still_moved = moved_cells(without(was), without(after))
+    return (
+        moved_cells(was, after)
+        .join(marked, on=list(CELL_KEY), how="semi")
+        .join(still_moved, on=list(CELL_KEY), how="anti")
+    )
 
 
 def _contributions(was: pl.DataFrame, after: pl.DataFrame, cause: str) -> pl.DataFrame:

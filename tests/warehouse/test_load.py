@@ -174,7 +174,7 @@ def test_a_missing_store_and_a_file_that_is_none_say_what_to_do(tmp_path):
         pass
     broken = tmp_path / "broken.duckdb"
     broken.write_bytes(b"this is no database" * 500)
-    with pytest.raises(StoreError, match="Restore a backup"), Warehouse(broken).connect(read_only=True):
+    with pytest.raises(StoreError, match="Go back to a backup"), Warehouse(broken).connect(read_only=True):
         pass
 
 
@@ -261,7 +261,7 @@ def test_a_damaged_file_is_not_taken_for_one_in_use(tmp_path):
     with pytest.raises(StoreError) as caught, Warehouse(folder / "w.duckdb").connect():
         pass
     assert not isinstance(caught.value, StoreLocked)
-    assert "Restore a backup" in str(caught.value)
+    assert "Go back to a backup" in str(caught.value)
 
 
 def test_memory_does_not_grow_with_the_number_of_parts(warehouse):
