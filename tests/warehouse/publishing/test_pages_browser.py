@@ -214,7 +214,10 @@ def test_every_link_leads_to_a_file_of_the_release(released):
     for page in sorted(released.folder.rglob("*.html")):
         for href in re.findall(r'href="([^"]*)"', page.read_text(encoding="utf-8")):
             if not href.startswith(("#", "data:")):
-                assert (page.parent / href).exists(), (page.name, href)
+                name, _, place = href.partition("#")
+                target = page.parent / name
+                assert target.exists(), (page.name, href)
+                assert not place or f'id="{place}"' in target.read_text(encoding="utf-8"), (page.name, href)
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "An Giang"), ("vi", "An Giang")])
