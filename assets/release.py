@@ -93,7 +93,9 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             )  # fmt: skip
             catalogue = release_catalogue(
                 release_areas(load.connection, at),
-                reference_sources=[Source(**card) for card in source_cards(reference_editions(load.connection, at))],
+                reference_sources=[
+                    Source(is_practice=False, **card) for card in source_cards(reference_editions(load.connection, at))
+                ],
                 practice_sources=PRACTICE_SOURCES if refresh.is_practice else (),
             )
             cells = regional_set(protected, catalogue).cells

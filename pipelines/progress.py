@@ -24,13 +24,15 @@ class _StepHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         event = getattr(record, "dagster_event", None) or getattr(record, "dagster_meta", {}).get("dagster_event")
         kind = getattr(event, "event_type_value", None)
-        if kind in self.WORDS:
+        if event is not None and kind in self.WORDS:
             logging.getLogger(STEP_LOG).info("%s", event.step_key, extra={"step_state": self.WORDS[kind]})
 
 
-@dg.logger(description="Step events for the terminal.")
-def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
-    """The Dagster logger that feeds the terminal's progress display."""
+def _progress(_: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.Logger("mhwg.dagster", logging.DEBUG)
     logger.addHandler(_StepHandler())
     return logger
+
+
+progress_logger = dg.LoggerDefinition(_progress, description="Step events for the terminal.")
+"""The Dagster logger that feeds the terminal's progress display."""

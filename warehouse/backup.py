@@ -169,8 +169,8 @@ def restore_backup(path: Path, state: Path, *, replace: bool = False) -> Backup:
         for part in (*standing, "warehouse.duckdb.wal"):
             if (state / part).exists() or (state / part).is_symlink():
                 os.rename(state / part, kept / part)
-    for part in sorted(aside.iterdir()):
-        os.rename(part, state / part.name)
+    for restored in sorted(aside.iterdir()):
+        os.rename(restored, state / restored.name)
     aside.rmdir()
     return found
 

@@ -14,12 +14,12 @@ from typing import Any
 import polars as pl
 
 from warehouse.catalogue.indicator_catalogue import Indicator, IndicatorCatalogue
+from warehouse.catalogue.regional_catalogue import LAST_GOOD
 from warehouse.catalogue.table_catalogue import tables
 from warehouse.completeness import FOOTNOTE as REPORTS_INCOMPLETE
 from warehouse.history import as_naive_utc
 from warehouse.indicator_engine import KEY_COLUMNS, OBSERVATION_SCHEMA, compute_with_findings
 from warehouse.indicator_sql import compile_sql, compile_weight_sql
-from warehouse.outages import LAST_GOOD
 from warehouse.store_state import CoreMoves, tables_read
 
 CAUSES: tuple[str, ...] = (
@@ -95,8 +95,8 @@ def inputs_of(indicator: Indicator, catalogue: IndicatorCatalogue) -> set[str]:
     """Names of the core tables that the indicator's figures are computed from, denominators and regional weights included."""
     statements = [compile_sql(indicator, _SOME_DAY, catalogue)]
     rule = indicator.regional
-    for name in {rule.coverage_population, rule.weight} - {None}:
-        if name in catalogue.denominators:
+    for name in {rule.coverage_population, rule.weight}:
+        if name is not None and name in catalogue.denominators:
             statements.append(compile_weight_sql(catalogue.denominators[name], _SOME_DAY, catalogue))
     return tables_read(statements) | set(_ALWAYS_READ)
 

@@ -50,7 +50,7 @@ def explain(
     if code not in known.indicators:
         raise NoSuchCell(f"There is no indicator {code}; `mhwg indicator` lists them.")
     indicator = known.indicators[code]
-    key = {
+    key: dict[str, str] = {
         "indicator_code": code, "area_code": area, "period_code": period,
         **{name: (breakdown or {}).get(name, "_T") for name in DIMENSIONS},
     }  # fmt: skip

@@ -236,7 +236,7 @@ class Warehouse:
             return None
         with self.connect(read_only=True) as connection:
             ((latest,),) = connection.execute("select max(refresh_at) from ops.load").fetchall()
-        return latest
+        return latest if isinstance(latest, datetime) else None
 
 
 def fetch_frame(connection: Any, query: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:

@@ -85,7 +85,9 @@ def _measure(wave: pl.DataFrame, design: WaveDesign, measure: Measure) -> list[p
     if framed is None:
         return []
     sample = DesignedSample(framed, design.design("__weight"))
-    receipts = wave["receipt_id"].drop_nulls().unique().sort() if "receipt_id" in wave.columns else []
+    receipts: Sequence[str] | pl.Series = (
+        wave["receipt_id"].drop_nulls().unique().sort() if "receipt_id" in wave.columns else []
+    )
     keys = {
         "survey_code": pl.lit(design.survey_code),
         "wave_code": pl.lit(design.wave_code),

@@ -4,10 +4,10 @@ from datetime import date
 
 import polars as pl
 
+from warehouse.catalogue.regional_catalogue import LAST_GOOD
 from warehouse.change_log import CELL_KEY, _moved_by_marks_alone
 from warehouse.completeness import FOOTNOTE
 from warehouse.indicator_engine import KEY_COLUMNS, OBSERVATION_SCHEMA
-from warehouse.outages import LAST_GOOD
 from warehouse.provisional import as_provisional
 
 

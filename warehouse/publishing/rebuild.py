@@ -87,7 +87,6 @@ def rebuild_release(
     if folder.exists():
         raise ShelfError(f"{folder} exists already; name a folder that does not.", file=folder.name)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    meaning = {"reference_sources": reference_sources, "practice_sources": tuple(practice_sources)}
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".rebuilding-") as aside:
         done: dict[str, Path] = {}
         for name, path in known.items():
@@ -99,7 +98,10 @@ def rebuild_release(
                 continue
             made = Path(aside) / name
             standing = [done[other] for other in done if not _is_withdrawn(known[other], instant_of(name))]
-            _write(connection, name, done, standing[-1] if standing else None, made, **meaning)
+            _write(
+                connection, name, done, standing[-1] if standing else None, made,
+                reference_sources=reference_sources, practice_sources=tuple(practice_sources),
+            )  # fmt: skip
             done[name] = made
         os.rename(done[release_id], folder)
     return Rebuilt(release_id, folder, *_compared(known[release_id], folder))
