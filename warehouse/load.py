@@ -197,11 +197,11 @@ class LoadTransaction:
         if frame.height >= _SPOOLED_ROWS:
             with self._spooled(frame) as path:
                 self.connection.execute(
-                    f"insert into {table.name} select {columns} from read_parquet($path)", {"path": path}
+                    f"insert into {table.name} by name select {columns} from read_parquet($path)", {"path": path}
                 )
             return
         self.connection.register("staged_frame", frame.to_arrow())
-        self.connection.execute(f"insert into {table.name} select {columns} from staged_frame")
+        self.connection.execute(f"insert into {table.name} by name select {columns} from staged_frame")
         self.connection.unregister("staged_frame")
 
     @contextmanager

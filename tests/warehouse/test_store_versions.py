@@ -1,14 +1,17 @@
 """Older and newer stores: brought up to date in place, by command, or refused with what to do."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 from typer.main import get_command
 
 import warehouse
 from pipelines.cli import app
 from warehouse.catalogue.table_catalogue import Column, Table, tables
+from warehouse.load import transaction
 from warehouse.migrations import FIRST_VERSION, SCHEMA_VERSION, Step, steps, stored_version
 from warehouse.store import StoreError, Warehouse
 
@@ -47,6 +50,25 @@ def test_new_tables_and_columns_need_no_hand(path: Path) -> None:
     wider = Warehouse(path, thing(("code", "varchar"), ("size", "varchar"), ("colour", "varchar")), steps=())
     with wider.connect() as connection:
         assert connection.execute("select code, size, colour from core.thing").fetchall() == [("a", "12", None)]
+
+
+def test_rows_reach_their_columns_when_a_new_one_stands_in_the_middle_of_the_entry(tmp_path: Path) -> None:
+    # Seen on an older state: a new column is last in the store, and a load by position wrote 'Point' into a boolean.
+    def staged(*columns: tuple[str, str]) -> dict[str, Table]:
+        (table,) = [entry for name, entry in thing(*columns).items() if name == "core.thing"]
+        own = {name: entry for name, entry in tables().items() if entry.schema_name in ("ops", "quarantine")}
+        return {**own, "staging.thing": table.model_copy(update={"name": "staging.thing"})}
+
+    path = tmp_path / "warehouse.duckdb"
+    with Warehouse(path, staged(("code", "varchar"), ("is_open", "boolean")), steps=()).connect():
+        pass
+    now = Warehouse(path, staged(("code", "varchar"), ("shape", "varchar"), ("is_open", "boolean")), steps=())
+    frame = pl.DataFrame({"code": ["a"], "shape": ["Point"], "is_open": [True], "receipt_id": ["r"], "pointer": ["p"]})
+    with transaction(now, "test", datetime(2026, 7, 6, tzinfo=UTC)) as load:
+        load.stage("staging.thing", frame, {})
+        assert load.connection.execute("select code, shape, is_open from staging.thing").fetchall() == [
+            ("a", "Point", True)
+        ]
 
 
 def test_the_whole_catalogue_grows_out_of_a_trimmed_one(tmp_path: Path) -> None:
