@@ -18,7 +18,16 @@ import polars as pl
 from assets.loading import Batch, Batches
 from assets.reference.feeds import Feed, Figure, feeds, members, unit_of
 from assets.reference.fetch import ANSWERS, RELEASE_NAME
-from assets.reference.read import BREAKDOWNS, SOURCE, VALUE_SCHEMA, ReferenceFault, loads, number, stage_frames
+from assets.reference.read import (
+    BREAKDOWNS,
+    SOURCE,
+    VALUE_SCHEMA,
+    WHOLE_PARTS,
+    ReferenceFault,
+    loads,
+    number,
+    stage_frames,
+)
 from assets.reference.sdmx_csv import flow_of, is_sdmx_csv
 from warehouse.landing import Landing, Receipt
 
@@ -226,16 +235,16 @@ def _figures(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def batches(landing: Landing) -> Batches:
-    """How `assets.loading.load_source` takes the pending receipts: frames and figures one batch each, oldest first.
+    """How `assets.loading.load_source` takes the pending receipts: frames, registers and figures one batch each, oldest first.
 
     A new edition changes which one is current, so every edition of the series that it touches is staged with it.
     """
 
     def of_receipts(receipts: Sequence[Receipt]) -> Iterable[Batch]:
-        for receipt in [receipt for receipt in receipts if receipt.part_code == "frames"]:
+        for receipt in [receipt for receipt in receipts if receipt.part_code in WHOLE_PARTS]:
             frames = stage_frames([receipt], landing)
             yield Batch((receipt,), {}, frames, loads(frames), dict.fromkeys(frames, ({},)))
-        pending = [receipt for receipt in receipts if receipt.part_code != "frames"]
+        pending = [receipt for receipt in receipts if receipt.part_code not in WHOLE_PARTS]
         if not pending:
             return
         everything = {receipt.receipt_id: receipt for receipt in (*landing.receipts(SOURCE), *pending)}

@@ -25,6 +25,9 @@ SOURCE = "reference"
 ROOM = Path(__file__).parent
 PullFactory = Callable[[str], Pull]
 
+REGISTERS_PART = "lists"
+WHOLE_PARTS = ("frames", REGISTERS_PART)
+"""Parts whose files say everything about their tables; figures come edition by edition instead."""
 FRAMES = ("area", "area_succession", "area_membership")
 BREAKDOWNS = ("sex_code", "age_code", "origin_code", "destination_code", "category_code")
 
@@ -128,7 +131,7 @@ def land(pull_factory: PullFactory, loaded_ids: Collection[str] = ()) -> list[Re
     receipts = [
         _land(pull_factory, "frames", [ROOM / "frames" / f"{name}.csv" for name in FRAMES]),
         _land(pull_factory, "series", series),
-        _land(pull_factory, "registers", [FOLDER / f"{name}.csv" for name in REGISTERS]),
+        _land(pull_factory, REGISTERS_PART, [FOLDER / f"{name}.csv" for name in REGISTERS]),
     ]
     return [receipt for receipt in receipts if receipt.receipt_id not in loaded_ids]
 
@@ -219,7 +222,7 @@ def stage_frames(receipts: Sequence[Receipt], landing: Landing) -> dict[str, pl.
                 found[f"staging.{name}"] = read_frame(
                     name, files[f"{name}.csv"].read_bytes(), f"{name}.csv", receipt.receipt_id
                 )
-        elif receipt.part_code == "registers":
+        elif receipt.part_code == REGISTERS_PART:
             for name in REGISTERS:
                 file = f"{name}.csv"
                 found[f"staging.{name}"] = read_register(name, files[file].read_bytes(), file, receipt.receipt_id)
