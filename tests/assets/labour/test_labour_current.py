@@ -57,7 +57,8 @@ def test_the_remainder_is_computed_from_the_same_document(published: pl.DataFram
 
 
 def test_unverified_figures_are_not_current(published: pl.DataFrame) -> None:
-    assert cell(published, "2024-01-01", "A", "_T", "_T") is None, "2024 has no verified annual figure"
+    # 2024 has no verified annual figure (158,588 is remembered, not read): what stands is January to November, as published.
+    assert cell(published, "2024-01-01", "A", "_T", "_T") == 143_160
     assert cell(published, "2020-01-01", "A", "_T", "_T") == 78_000, (
         "the rounded figure that was read, not the one remembered"
     )
