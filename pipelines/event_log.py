@@ -30,6 +30,7 @@ class KeptOpenEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: dict[str, sa.Engine] = {}
+        self._tables: set[str] = set()
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -56,6 +57,14 @@ class KeptOpenEventLogStorage(SqliteEventLogStorage):
                 yield connection
             while len(self._engines) > KEPT_OPEN:
                 self._engines.pop(next(iter(self._engines))).dispose()
+
+    def has_table(self, table_name: str) -> bool:
+        """True when the index has the table. Asked for every check event; a table that is there does not go away."""
+        if table_name not in self._tables:
+            if not super().has_table(table_name):
+                return False
+            self._tables.add(table_name)
+        return True
 
     def _engine(self, shard: str) -> sa.Engine:
         """An engine with one connection, which the lock hands from thread to thread."""

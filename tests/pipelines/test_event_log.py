@@ -43,6 +43,16 @@ def test_it_keeps_few_files_open_however_many_runs_there_were(home):
         assert all(instance.all_logs(run) for run in runs)
 
 
+def test_a_table_that_is_there_is_asked_for_once_and_one_that_is_not_each_time(home):
+    with dg.DagsterInstance.get() as instance:
+        storage = instance.event_log_storage
+        assert storage.has_table("event_logs")
+        assert storage.has_table("event_logs")
+        assert not storage.has_table("no_such_table")
+        assert storage._tables >= {"event_logs"}
+        assert "no_such_table" not in storage._tables
+
+
 def test_threads_share_it(home):
     with dg.DagsterInstance.get() as instance:
         run = dg.materialize([counted], instance=instance).run_id
