@@ -72,11 +72,11 @@ def reference_editions(connection: Any, at: datetime) -> list[tuple[str, str, st
 
 def other_denominators(connection: Any, at: datetime) -> pl.DataFrame:
     """Populations that stand as alternates in the denominator registry, as the store had them at the instant."""
-    registry = indicator_catalogue().denominators
-    named = sorted({name for entry in registry.values() for name in entry.alternates})
+    known = indicator_catalogue().denominators
+    named = sorted({name for entry in known.values() for name in entry.alternates})
     frames = [pl.DataFrame(schema=DENOMINATOR_SCHEMA)]
     for name in named:
-        series = registry[name].filter.get("series_code", ())
+        series = known[name].filter.get("series_code", ())
         frames.append(
             fetch_frame(
                 connection,
