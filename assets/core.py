@@ -89,6 +89,10 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
 
 def correct_core(warehouse: Warehouse, scales: Scales, refresh: Refresh) -> tuple[SourceReport, tuple[Verdict, ...]]:
     """The corrections ledger acts on the core, and every entry has its verdict."""
+    return warehouse.with_room(lambda: _corrected(warehouse, scales, refresh))
+
+
+def _corrected(warehouse: Warehouse, scales: Scales, refresh: Refresh) -> tuple[SourceReport, tuple[Verdict, ...]]:
     report = SourceReport(CORRECTIONS_SOURCE)
     entries = warehouse.corrections
     load: LoadTransaction | None = None

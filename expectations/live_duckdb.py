@@ -64,6 +64,13 @@ def _datasource_class() -> Any:
             # Regular expressions and LIKE are refused for an unknown dialect; DuckDB 2's `~` matches in part, as PostgreSQL's.
             self.dialect_module: Any = SimpleNamespace(dialect=postgresql.dialect)
             self._borrowed: Any = None
+            self.faults: list[str] = []
+            sqlalchemy.event.listen(self.engine, "handle_error", self._note_fault)
+
+        def _note_fault(self, context: Any) -> None:
+            """Great Expectations tries a failed query three times and keeps the last fault, which says only that the
+            transaction is gone; what ended it is the first."""
+            self.faults.append(type(context.original_exception).__name__)
 
         @contextmanager
         def get_connection(self) -> Iterator[Any]:
@@ -125,8 +132,14 @@ class Suite:
             context = great_expectations.get_context(mode="ephemeral")
             context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
             source: Any = context.data_sources.add_live_duckdb(name="warehouse").bind(connection)
+            self._engine = source.get_execution_engine()
             asset = source.add_table_asset(relation, table_name=relation)
             self._batch = asset.add_batch_definition_whole_table("all").get_batch()
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Types of all faults that the engine met so far, in order."""
+        return tuple(self._engine.faults)
 
     def validate(self, expectations: Sequence[Mapping[str, Any]], *, index_column: str | None = None) -> list[Verdict]:
         """One verdict per expectation (`type`, `kwargs`, `meta.rule`), in no particular order.

@@ -24,13 +24,14 @@ class TransactionLostError(WeighingFailed):
     `rules` holds the codes that may have caused it. Another attempt cannot help: the belief's SQL must tolerate the data (TRY_CAST).
     """
 
-    def __init__(self, table: str, rules: Sequence[str]) -> None:
+    def __init__(self, table: str, rules: Sequence[str], faults: Iterable[str] = ()) -> None:
         super().__init__(
             f"{table}: a check's own SQL failed on the data and ended the transaction; suspects: {', '.join(rules)}."
             " Nothing was loaded. Make that belief tolerate the value (try_cast)."
         )
         self.table = table
         self.rules = tuple(rules)
+        self.ran_out_of_memory = any("OutOfMemory" in fault for fault in faults)
 
 
 class GreatExpectationsScales:
@@ -119,7 +120,7 @@ def _fault_in(connection: Any, batch: Batch, rule: Rule) -> str | None:
             connection.sql(statement)
         except Exception as fault:
             if not is_alive(connection):
-                raise TransactionLostError(batch.source, [rule.code]) from None
+                raise TransactionLostError(batch.source, [rule.code], [type(fault).__name__]) from None
             return without_values(fault)
     return None
 
@@ -143,13 +144,13 @@ def _validate(
     configurations = {rule.code: _configuration(batch, rule) for rule in rules}
     verdicts = {verdict.rule_code: verdict for verdict in suite.validate(list(configurations.values()))}
     if not is_alive(connection):
-        raise TransactionLostError(table.name, _suspects(rules))
+        raise TransactionLostError(table.name, _suspects(rules), suite.faults)
     # Of predicates and queries the offending rows are known from the rule itself; only an expectation has to be asked.
     failed = [rule.code for rule in rules if isinstance(rule.form, Expect) and not verdicts[rule.code].passed]
     offending: dict[str, str] = {}
     detailed = suite.validate([configurations[code] for code in failed], index_column=ROW_NUMBER)
     if not is_alive(connection):
-        raise TransactionLostError(table.name, _suspects(rules))
+        raise TransactionLostError(table.name, _suspects(rules), suite.faults)
     base = batch.select()
     for verdict in detailed:
         verdicts[verdict.rule_code] = verdict

@@ -38,6 +38,8 @@ def warehouse_of(settings: Settings, *, patience_seconds: float = 0.0) -> Wareho
         settings.state_folder / "warehouse.duckdb",
         patience_seconds=patience_seconds,
         corrections=load_corrections(settings.corrections_folders),
+        memory_mb=settings.warehouse.memory_mb,
+        most_memory_mb=settings.warehouse.most_memory_mb,
     )
 
 

@@ -102,6 +102,15 @@ class DagsterStorage(_Part):
     postgres_url_env: str | None = None
 
 
+class Store(_Part):
+    """Memory of the warehouse's queries, in MiB. They begin with `memory_mb` (256 when left out) and spill to disk; one that does
+    not fit and cannot spill is done again with more, up to `most_memory_mb`: half of the machine's, or of its container's,
+    when left out."""
+
+    memory_mb: int | None = Field(default=None, ge=64)
+    most_memory_mb: int | None = Field(default=None, ge=64)
+
+
 class FileSource(_Part):
     """A source that sends files: an inbox folder (relative to the state folder) and HTTPS addresses pulled on schedule."""
 
@@ -130,6 +139,7 @@ class Settings(BaseModel):
     pseudonym: Pseudonym = Pseudonym()
     alerts: Alerts = Alerts()
     dagster: DagsterStorage = DagsterStorage()
+    warehouse: Store = Store()
     labour: FileSource = FileSource(inbox="inbox/labour")
     survey: FileSource = FileSource(inbox="inbox/survey")
     programme: FileSource = FileSource(inbox="inbox/programme")

@@ -5,6 +5,7 @@ like (`assets`), rules (`expectations`), history arithmetic (`warehouse.history`
 """
 
 import json
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from warehouse.catalogue.table_catalogue import Table
 from warehouse.clock import next_recorded_at
 from warehouse.history import LoadCounts, LoadMode
 from warehouse.landing import Receipt
-from warehouse.quality import RuleOutcome, Scales, WeighingContext
+from warehouse.quality import RuleOutcome, Scales, WeighingContext, WeighingFailed
 from warehouse.quarantine import Rejected
 from warehouse.store import Warehouse
 
@@ -32,6 +33,9 @@ MODELS = Path(__file__).parent / "models"
 _SPOOLED_ROWS = 10_000
 """From this many rows on a frame is handed over as a file: DuckDB 2.0.1 keeps every registered Arrow table until its connection
 closes, unregistered or not; each million of staged values held 200 MB more."""
+
+_SPOOL = ".staged-"
+"""How names of such files begin."""
 
 
 class CriticalRuleFailed(Exception):
@@ -210,7 +214,7 @@ class LoadTransaction:
         ((store,),) = self.connection.execute(
             "select path from duckdb_databases() where database_name = current_database()"
         ).fetchall()
-        with tempfile.NamedTemporaryFile(prefix=".staged-", suffix=".parquet", dir=Path(store).parent) as spool:
+        with tempfile.NamedTemporaryFile(prefix=_SPOOL, suffix=".parquet", dir=Path(store).parent) as spool:
             frame.write_parquet(spool.name, compression="lz4", statistics=False)
             yield spool.name
 
@@ -285,7 +289,12 @@ class LoadTransaction:
         """The table's suite was run on this connection. Row rules of severity critical moved their rows to quarantine
         (staging) or, in the core, stop the load like table rules do. Raises CriticalRuleFailed."""
         table = self.entries[table_name]
-        outcomes = list(scales.weigh(self.connection, table, WeighingContext(self.recorded_at, dict(scope or {}))))
+        try:
+            outcomes = list(scales.weigh(self.connection, table, WeighingContext(self.recorded_at, dict(scope or {}))))
+        except WeighingFailed as fault:
+            if fault.ran_out_of_memory:
+                raise duckdb.OutOfMemoryException(str(fault)) from fault
+            raise
         self.report.outcomes.extend(outcomes)
         failed = [outcome for outcome in outcomes if not outcome.passed and outcome.severity == "critical"]
         to_quarantine = [
@@ -553,6 +562,7 @@ def transaction(warehouse: Warehouse, source_code: str, recorded_at: datetime) -
     the landed files of that pull). A fault: rolled back and raised.
     """
     with warehouse.connect() as connection:
+        clear_leftovers(warehouse.path)
         connection.execute("begin")
         load = LoadTransaction(
             connection, warehouse.entries, source_code, _system_time(connection, warehouse, recorded_at)
@@ -573,6 +583,18 @@ def transaction(warehouse: Warehouse, source_code: str, recorded_at: datetime) -
         except BaseException:
             _roll_back(connection)
             raise
+
+
+def clear_leftovers(store: Path) -> None:
+    """What a process that was killed in mid-load left beside the store is gone: staged frames and DuckDB's spilled pages.
+
+    For the writer with its connection open: the store's lock says that no other process is at work. DuckDB itself removes a
+    dead process's pages only when it spills the next time, which may be never.
+    """
+    own = f"duckdb_temp_{os.getpid()}_"
+    for left in [*store.parent.glob(f"{_SPOOL}*.parquet"), *store.with_name(f"{store.name}.tmp").glob("duckdb_temp_*")]:
+        if not left.name.startswith(own):
+            left.unlink(missing_ok=True)
 
 
 def _system_time(connection: Any, warehouse: Warehouse, wanted: datetime) -> datetime:

@@ -13,7 +13,12 @@ from warehouse.catalogue.table_catalogue import Table
 
 
 class WeighingFailed(Exception):
-    """A check's own SQL failed on the data and ended the transaction. Nothing was loaded; the check must be mended."""
+    """A check's own SQL failed on the data and ended the transaction. Nothing was loaded; the check must be mended.
+
+    Unless it `ran_out_of_memory`: then the same work with more memory may succeed (`Warehouse.with_room`).
+    """
+
+    ran_out_of_memory = False
 
 
 Severity = Literal["critical", "warning", "info"]

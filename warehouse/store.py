@@ -4,15 +4,16 @@ Belongs here: connections, schema bootstrap, reading what the store says of itse
 (`warehouse.load`), history, publishing.
 """
 
+import logging
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import polars as pl
@@ -21,14 +22,22 @@ from warehouse import migrations, schema
 from warehouse.catalogue.correction_ledger import Correction
 from warehouse.catalogue.table_catalogue import Table, tables
 
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
 CONFIGURATION = {
     # A missing extension must fail at once, not after a download attempt of seconds.
     "autoinstall_known_extensions": "false",
     # Without this a misspelt table name resolves silently to a local Python variable.
     "python_enable_replacements": "false",
-    # DuckDB would take four fifths of the machine. With this a batch larger than memory spills to disk beside the store.
-    "memory_limit": "256MB",
 }
+
+MEMORY_MB = 256
+"""What DuckDB may take unasked: what is larger spills to disk beside the store. Ten million data values were pulled, weighed and
+merged with it below 1 GiB for the whole process; left alone, DuckDB takes four fifths of the machine."""
+_WIDENED = 4
+"""How many times as much a piece of work gets that did not fit."""
 
 RETRY_SECONDS = 0.1
 
@@ -49,6 +58,20 @@ def code_version() -> str:
         return "unknown"
 
 
+class OutOfMemory(StoreError):
+    """A query needs more memory than the settings allow; the message says which setting and what it is."""
+
+
+def half_of_machine_mb() -> int:
+    """Half of the memory that this process may have: of the machine, or of its container (cgroup v2) when that has less."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text(encoding="ascii").strip() if limit.exists() else "max"
+    if text.isdigit():
+        found = min(found, int(text))
+    return found // 2 // 2**20
+
+
 class Warehouse:
     """The restricted warehouse `warehouse.duckdb`. Holds no connection; each `connect` opens and closes the file."""
 
@@ -60,8 +83,13 @@ class Warehouse:
         steps: tuple[migrations.Step, ...] | None = None,
         patience_seconds: float = 0.0,
         corrections: Sequence[Correction] = (),
+        memory_mb: int | None = None,
+        most_memory_mb: int | None = None,
     ) -> None:
         self.path = path
+        self.memory_mb = memory_mb or MEMORY_MB
+        """What DuckDB may take in the next connection; grows when work did not fit (`with_room`)."""
+        self.most_memory_mb = max(self.memory_mb, most_memory_mb or half_of_machine_mb())
         self.corrections = tuple(corrections)
         """Entries of the corrections ledger that loads apply."""
         self.entries = dict(entries if entries is not None else tables())
@@ -87,6 +115,25 @@ class Warehouse:
                 self._bootstrap(connection)
             yield connection
 
+    def with_room(self, work: Callable[[], Result]) -> Result:
+        """What `work` returns. Where a query of it does not fit into the memory limit and cannot spill, `work` is done again
+        with four times as much, up to `most_memory_mb`; what it had begun must be undone when it raises, as a transaction is.
+
+        Raises OutOfMemory when even that is too little.
+        """
+        while True:
+            try:
+                return work()
+            except duckdb.OutOfMemoryException as fault:
+                if self.memory_mb >= self.most_memory_mb:
+                    raise OutOfMemory(
+                        f"{self.path.name}: a query needs more than {self.most_memory_mb} MiB of memory and cannot be done in pieces; "
+                        "raise most_memory_mb in [warehouse] of the settings, or run on a machine with more memory. "
+                        "The last good data stay in place."
+                    ) from fault
+                self.memory_mb = min(self.most_memory_mb, self.memory_mb * _WIDENED)
+                log.warning("%s: a query did not fit; done again with %d MiB", self.path.name, self.memory_mb)
+
     @contextmanager
     def connect_as_is(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The only writer's connection on an existing store, whatever its version: for backups and upgrades, which must not
@@ -107,6 +154,8 @@ class Warehouse:
             if is_new:
                 os.chmod(self.path, 0o600)
             connection.execute("set TimeZone = 'UTC'")
+            # Not in CONFIGURATION: two connections of one process must open the file with the same one.
+            connection.execute(f"set memory_limit = '{self.memory_mb}MiB'")
             yield connection
         finally:
             connection.close()
@@ -204,8 +253,12 @@ class Warehouse:
 
     def read(self, query: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """The result of a query on the store as a frame, read-only."""
-        with self.connect(read_only=True) as connection:
-            return fetch_frame(connection, query, parameters)
+
+        def ask() -> pl.DataFrame:
+            with self.connect(read_only=True) as connection:
+                return fetch_frame(connection, query, parameters)
+
+        return self.with_room(ask)
 
     def row_counts(self, names: Iterable[str]) -> dict[str, int]:
         """Rows of each table, of tables with history the open ones; empty for a store that does not exist yet."""

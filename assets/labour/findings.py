@@ -42,5 +42,9 @@ def current_findings(connection: Any) -> pl.DataFrame:
 def record_findings(warehouse: Warehouse, recorded_at: datetime) -> LoadCounts:
     """core.labour_finding says what contradicts what among all figures that are open now; findings that no longer hold are
     closed. Writes nothing when nothing changed."""
-    with transaction(warehouse, SOURCE, recorded_at) as load:
-        return load.load_frame(TABLE, current_findings(load.connection), mode="snapshot")
+
+    def record() -> LoadCounts:
+        with transaction(warehouse, SOURCE, recorded_at) as load:
+            return load.load_frame(TABLE, current_findings(load.connection), mode="snapshot")
+
+    return warehouse.with_room(record)

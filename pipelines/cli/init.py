@@ -57,6 +57,12 @@ mail_to = []
 # Runs and events are kept in SQLite files in the state folder. For PostgreSQL name a variable with its URL.
 # postgres_url_env = "MHWG_DAGSTER_POSTGRES_URL"   # postgresql+psycopg2://user:password@host:5432/database
 
+[warehouse]
+# Memory of the warehouse's queries in MiB. They begin with memory_mb and spill to disk; one that cannot spill and does not fit is
+# done again with more, up to most_memory_mb (half of the machine's memory when left out).
+# memory_mb = 256
+# most_memory_mb = 4096
+
 # DHIS2 servers: one [[dhis2]] each, with the UIDs of what is collected. `mhwg sources discover` drafts the mapping from the
 # server itself, practice/mhwg.toml explains every key, docs/dhis2.md connects a server step by step.
 #

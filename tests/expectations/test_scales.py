@@ -214,8 +214,19 @@ def test_a_query_that_breaks_the_transaction_is_reported_as_such(connection: Any
         weigh(connection, belief)
     connection.execute("rollback")
     assert "careless" in caught.value.rules
+    assert not caught.value.ran_out_of_memory
     said = capsys.readouterr()
     assert "CANARY" not in caplog.text + said.out + said.err + str(caught.value)
+
+
+def test_a_query_that_does_not_fit_into_memory_is_told_from_a_careless_one(connection: Any) -> None:
+    connection.execute("set memory_limit = '64MiB'")
+    connection.execute("begin")
+    huge = "(select length(string_agg(hash(range)::varchar || repeat('x', 60), ',')) from range(1500000))"
+    with pytest.raises(TransactionLostError) as caught:
+        weigh(connection, {"rule": "greedy", "query": f"select _rowid from {{rows}} where tested > {huge}"})
+    connection.execute("rollback")
+    assert caught.value.ran_out_of_memory
 
 
 def test_a_retyped_column_is_a_fault_of_structure(connection: Any) -> None:

@@ -1,7 +1,11 @@
 """The load transaction on a small catalogue: quarantine with reasons, nothing lost, nothing written when nothing changed."""
 
 import hashlib
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import polars as pl
 import psutil
@@ -10,9 +14,10 @@ import pytest
 from warehouse.catalogue.table_catalogue import Column, Table, tables
 from warehouse.landing import Landing
 from warehouse.load import CriticalRuleFailed, transaction
-from warehouse.quality import RuleOutcome
-from warehouse.store import StoreError, StoreLocked, Warehouse
+from warehouse.quality import RuleOutcome, WeighingFailed
+from warehouse.store import OutOfMemory, StoreError, StoreLocked, Warehouse, half_of_machine_mb
 
+PROJECT = Path(__file__).resolve().parents[2]
 WEEK1 = datetime(2026, 7, 5, 22, tzinfo=UTC)
 WEEK2 = datetime(2026, 7, 12, 22, tzinfo=UTC)
 
@@ -300,3 +305,82 @@ def test_memory_does_not_grow_with_the_number_of_parts(warehouse):
     assert list(warehouse.path.parent.glob(".staged-*")) == []
     grown = seen[-1] - seen[9]
     assert grown < 20 * rows * len(text) / 3, f"{grown / 2**20:.0f} MiB more after 20 parts"
+
+
+KILLED_IN_MID_LOAD = """
+import os, signal, sys
+import duckdb, polars as pl
+from warehouse.load import LoadTransaction
+from datetime import UTC, datetime
+
+connection = duckdb.connect(sys.argv[1], config={"memory_limit": "40MB"})
+connection.execute("create temp table wide as select range, hash(range)::varchar || repeat('x', 40) from range(800000)")
+load = LoadTransaction(connection, {}, "test", datetime.now(UTC))
+with load._spooled(pl.DataFrame({"thing_code": ["a"]})):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_load_left_beside_the_store_is_gone_after_the_next(warehouse):
+    load(warehouse, WEEK1, [("a", 1)])
+    folder = warehouse.path.parent
+    killed = subprocess.run([sys.executable, "-c", KILLED_IN_MID_LOAD, str(warehouse.path)], cwd=PROJECT)
+    assert killed.returncode == -signal.SIGKILL
+    spilled = folder / f"{warehouse.path.name}.tmp"
+    assert list(folder.glob(".staged-*"))
+    assert list(spilled.iterdir())
+    load(warehouse, WEEK2, [("a", 2)])
+    assert list(folder.glob(".staged-*")) == []
+    assert not spilled.exists() or list(spilled.iterdir()) == []
+    assert warehouse.read("select size from core.thing_current").rows() == [(2,)]
+
+
+# One long text of three million parts: nothing of it can spill (240 MB; DuckDB copies it once while it grows).
+UNSPILLABLE = "select length(string_agg(hash(range)::varchar || repeat('x', 60), ',')) as length from range(1500000)"
+
+
+def test_work_that_does_not_fit_is_done_again_with_more_memory(warehouse):
+    load(warehouse, WEEK1, [("a", 1)])
+    small = Warehouse(warehouse.path, warehouse.entries, memory_mb=64, most_memory_mb=1024)
+    assert small.read(UNSPILLABLE)["length"].item() > 100_000_000
+    assert 64 < small.memory_mb <= 1024
+
+
+def test_a_load_that_ran_out_of_memory_is_begun_again_whole(warehouse):
+    small = Warehouse(warehouse.path, warehouse.entries, memory_mb=64, most_memory_mb=1024)
+    begun = []
+
+    def work():
+        begun.append(small.memory_mb)
+        with transaction(small, "test", WEEK1) as tx:
+            tx.stage("staging.thing", frame([("a", 1)]), {})
+            tx.connection.execute(UNSPILLABLE)
+            tx.load_history("core.thing", mode="snapshot")
+        return tx.report
+
+    report = small.with_room(work)
+    assert len(begun) > 1
+    assert report.history["core.thing"].inserted == 1
+    assert small.read("select count(*) as n from core.thing")["n"].item() == 1
+
+
+def test_a_check_that_ran_out_of_memory_counts_as_the_work_that_did(warehouse):
+    class Lost(WeighingFailed):
+        ran_out_of_memory = True
+
+    class Broken(Scales):
+        def weigh(self, connection, table, context):
+            raise Lost("lost")
+
+    with pytest.raises(OutOfMemory, match="most_memory_mb"):
+        Warehouse(warehouse.path, warehouse.entries, most_memory_mb=256).with_room(
+            lambda: load(warehouse, WEEK1, [("a", 1)], scales=Broken())
+        )
+
+
+def test_memory_beyond_the_settings_is_refused_and_named(warehouse):
+    load(warehouse, WEEK1, [("a", 1)])
+    small = Warehouse(warehouse.path, warehouse.entries, memory_mb=64, most_memory_mb=64)
+    with pytest.raises(OutOfMemory, match=r"more than 64 MiB.*most_memory_mb in \[warehouse\]"):
+        small.read(UNSPILLABLE)
+    assert half_of_machine_mb() > 64
