@@ -129,6 +129,8 @@ class Pull:
         agency: str | None = None,
     ) -> Receipt:
         """The pull is complete: its files are content-addressed and described. `parameters` must hold no secret."""
+        for partial in self.folder.glob(".*.part"):  # begun by a process that was killed, and never asked for again
+            partial.unlink()
         names = self.names()
         digests = {name: _file_sha256(self.folder / name) for name in names}
         payload = hashlib.sha256(

@@ -91,3 +91,13 @@ def test_waiting_pulls_come_oldest_first_and_only_once(tmp_path):
 def test_folders_are_for_the_owner_only(tmp_path):
     landing, _ = landed(tmp_path)
     assert landing.root.stat().st_mode & 0o077 == 0
+
+
+def test_a_file_begun_by_a_killed_pull_is_not_landed(tmp_path):
+    landing = Landing(tmp_path / "landing")
+    pull = landing.pull("labour", "part", AT, is_practice=True)
+    pull.write("a.csv", b"one")
+    # What `open` leaves when the process is killed inside its block.
+    (pull.folder / ".b.csv.part").write_bytes(b"half")
+    receipt = pull.finish("file", "inbox:a.csv", {}, 1)
+    assert [path.name for path in (landing.root / receipt.path / "files").iterdir()] == ["a.csv"]
