@@ -396,12 +396,22 @@ class Dhis2Client:
         return QueryError(what, **facts)
 
     def _web_message(self, response: requests.Response) -> Mapping[str, Any]:
-        """DHIS2's own description of an error, or an empty mapping when a proxy or Tomcat answered."""
+        """DHIS2's own description of an error, or an empty mapping when a proxy or Tomcat answered.
+
+        An error whose body breaks off is not understood: E7128 asks for less, E2010 for a right. It surfaces as the transport's
+        fault and is asked again, but for a status that says all without its body.
+        """
         if not response.headers.get("Content-Type", "").startswith(JSON):
             return {}
         try:
-            message = json.loads(response.content.decode("utf-8-sig"))
-        except (ValueError, RecursionError, requests.exceptions.RequestException):
+            body = response.content
+        except requests.exceptions.RequestException:
+            if response.status_code in _REPEATED_STATUSES | {401, 403}:
+                return {}
+            raise
+        try:
+            message = json.loads(body.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
             return {}
         return message if isinstance(message, dict) else {}
 

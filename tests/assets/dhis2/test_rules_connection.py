@@ -366,6 +366,35 @@ def test_rule_08_and_10_resets_and_cut_off_bodies_are_repeated(
     assert len(waits) == 2
 
 
+def _refusal(status: str, body: bytes, announced: int) -> bytes:
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {announced}\r\nConnection: close\r\n\r\n"
+    ).encode() + body
+
+
+def test_rule_10_an_error_whose_body_breaks_off_is_asked_again(
+    rude_server: Callable[[list[bytes | None]], str], waits: list[float]
+) -> None:
+    """Without its body E7128 (ask for less) could not be told from a wrong query, and the pull would stop: seen with
+    `truncated-json` at analytics."""
+    body = b'{"httpStatusCode":409,"errorCode":"E7128","message":"too large"}'
+    url = rude_server([_refusal("409 Conflict", body[:20], len(body)), _refusal("409 Conflict", body, len(body))])
+    client = Dhis2Client(url, Credential(token=TOKEN), sleep=waits.append)
+    with pytest.raises(TooLargeError):
+        client.get_json("analytics")
+    assert len(waits) == 1
+
+
+def test_rule_05_a_401_whose_body_breaks_off_is_not_repeated(
+    rude_server: Callable[[list[bytes | None]], str], waits: list[float]
+) -> None:
+    url = rude_server([_refusal("401 Unauthorized", b'{"mess', 40)])
+    client = Dhis2Client(url, Credential(token=TOKEN), sleep=waits.append)
+    with pytest.raises(AuthenticationError):
+        client.get_json("me")
+    assert waits == []
+
+
 def test_rule_08_a_retry_after_date_is_measured_by_the_servers_clock(
     rude_server: Callable[[list[bytes | None]], str], waits: list[float]
 ) -> None:
