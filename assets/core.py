@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.declare import check_specs, load_results, selected, table_key, table_spec
+from assets.declare import check_specs, load_results, one_opening, selected, table_key, table_spec
 from assets.loading import SourceReport, derive_table
 from methods.linkage import RECORD_COLUMNS, pair_referrals
 from warehouse.catalogue.correction_ledger import CORRECTABLE
@@ -44,6 +44,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             ),
         ],
     )
+    @one_opening
     def correct(
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],
@@ -67,6 +68,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         specs=[table_spec(table, [table_key("core.referral_record"), table_key(CORRECTIONS)])],
         check_specs=check_specs([table], scales),
     )
+    @one_opening
     def pair(
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],

@@ -8,7 +8,8 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
 
 import dagster as dg
 
@@ -22,6 +23,8 @@ from warehouse.quality import CheckDescription, RuleOutcome, Scales
 from warehouse.store import Warehouse
 
 FIELDS_CHECK = "fields_as_accepted"
+
+Asked = ParamSpec("Asked")
 
 LAYER_KINDS = {
     "staging": {"duckdb", "polars"},
@@ -206,6 +209,22 @@ def _source_summary(report: SourceReport) -> dict[str, Any]:
     }
 
 
+def one_opening(compute: Callable[Asked, Iterator[Any]]) -> Callable[Asked, Iterator[Any]]:
+    """The step opens the store once, however often it asks; its resource `warehouse` must be among its arguments.
+
+    For steps that load or compute, not for those that pull: who waits for a server keeps no other process from the store.
+    """
+
+    @wraps(compute)
+    def step(*args: Asked.args, **kwargs: Asked.kwargs) -> Iterator[Any]:
+        warehouse = kwargs["warehouse"]
+        assert isinstance(warehouse, Warehouse)
+        with warehouse.kept_open():
+            yield from compute(*args, **kwargs)
+
+    return step
+
+
 def selected(context: dg.AssetExecutionContext, events: Iterable[Any]) -> Iterator[Any]:
     """Of a step's events those that were asked for. A step always does its whole work, in one transaction; when a person
     materialises one of its tables, only that table's events are recorded."""
@@ -296,6 +315,7 @@ def load_step(
         specs=load_specs(loaded, [landing_key(source_code)]),
         check_specs=check_specs(loaded, scales),
     )
+    @one_opening
     def load(
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],

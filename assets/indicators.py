@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.declare import check_specs, load_results, selected, table_key, table_spec
+from assets.declare import check_specs, load_results, one_opening, selected, table_key, table_spec
 from assets.loading import derive_table
 from assets.progress import tell_indicator
 from warehouse.catalogue.indicator_catalogue import indicator_catalogue
@@ -40,6 +40,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         specs=[table_spec(table, [table_key(name) for name in core])],
         check_specs=check_specs([table], scales),
     )
+    @one_opening
     def compute_indicators(
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.declare import check_results, check_specs, selected, table_key, table_spec
+from assets.declare import check_results, check_specs, one_opening, selected, table_key, table_spec
 from assets.reference.read import source_cards
 from warehouse.catalogue.disclosure import load_policy
 from warehouse.catalogue.table_catalogue import Table, tables
@@ -53,6 +53,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         ],
         check_specs=check_specs(made, scales),
     )
+    @one_opening
     def publish(
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],

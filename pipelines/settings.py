@@ -291,5 +291,7 @@ def use_dagster_home(settings: Settings) -> Path:
     if not target.exists() or target.read_text(encoding="utf-8") != shipped:
         target.write_text(shipped, encoding="utf-8")
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    # Dagster stores the planned events of a run one by one unless told to hand them over together (pipelines/event_log.py).
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     return home

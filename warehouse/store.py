@@ -73,7 +73,8 @@ def half_of_machine_mb() -> int:
 
 
 class Warehouse:
-    """The restricted warehouse `warehouse.duckdb`. Holds no connection; each `connect` opens and closes the file."""
+    """The restricted warehouse `warehouse.duckdb`. Each `connect` opens and closes the file; within `kept_open` they share one
+    opening."""
 
     def __init__(
         self,
@@ -98,6 +99,8 @@ class Warehouse:
         """How long `connect` waits for another process that has the file: the sources' runs take turns as writers."""
         self.written_at: datetime | None = None
         """System time of the last commit through this object: one run, one system time (`warehouse.load`)."""
+        self._is_kept_open = False
+        self._kept: duckdb.DuckDBPyConnection | None = None
 
     @property
     def exists(self) -> bool:
@@ -147,18 +150,52 @@ class Warehouse:
     def _opened(self, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         if read_only and not self.exists:
             raise StoreError(f"{self.path} does not exist yet; run `mhwg refresh` first.")
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        is_new = not self.exists
-        connection = self._open(read_only)
+        connection = self._shared() if self._is_kept_open else self._opened_anew(read_only)
         try:
-            if is_new:
-                os.chmod(self.path, 0o600)
             connection.execute("set TimeZone = 'UTC'")
             # Not in CONFIGURATION: two connections of one process must open the file with the same one.
             connection.execute(f"set memory_limit = '{self.memory_mb}MiB'")
             yield connection
+        except BaseException:
+            self._let_go()  # a fault may have left the engine unusable
+            raise
         finally:
             connection.close()
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Every `connect` within the block shares one opening of the file, as the writer; it is opened when first asked for.
+
+        A step asks the store for many small things, and opening and closing took 24 ms each: 2 s of a refresh that finds
+        nothing new (2026-11-26). Not around work that waits for a server: meanwhile no other process can read the store.
+        """
+        if self._is_kept_open:
+            yield
+            return
+        self._is_kept_open = True
+        try:
+            yield
+        finally:
+            self._is_kept_open = False
+            self._let_go()
+
+    def _shared(self) -> duckdb.DuckDBPyConnection:
+        if self._kept is None:
+            self._kept = self._opened_anew(read_only=False)
+        return self._kept.cursor()
+
+    def _let_go(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+    def _opened_anew(self, read_only: bool) -> duckdb.DuckDBPyConnection:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        is_new = not self.exists
+        connection = self._open(read_only)
+        if is_new:
+            os.chmod(self.path, 0o600)
+        return connection
 
     def _open(self, read_only: bool) -> duckdb.DuckDBPyConnection:
         """The file, opened; while another process has it, another attempt every now and then."""

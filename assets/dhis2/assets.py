@@ -18,6 +18,7 @@ from assets.declare import (
     load_specs,
     loaded_tables,
     months_from,
+    one_opening,
     selected,
 )
 from assets.dhis2.errors import Dhis2Error
@@ -225,6 +226,7 @@ def _load_step(servers: Sequence[str], scales: Scales) -> dg.AssetsDefinition:
         specs=load_specs(loaded, landed),
         check_specs=check_specs(loaded, scales),
     )
+    @one_opening
     def load_dhis2(
         context: dg.AssetExecutionContext,
         dhis2_servers: dg.ResourceParam[Any],

@@ -17,6 +17,7 @@ from assets.declare import (
     load_step,
     loaded_tables,
     months_from,
+    one_opening,
     selected,
     table_key,
     table_spec,
@@ -92,6 +93,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         specs=[table_spec(findings, [table_key("core.labour_figure"), table_key("core.labour_contract")])],
         check_specs=check_specs([findings], scales),
     )
+    @one_opening
     def reconcile_labour(
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],

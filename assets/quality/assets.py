@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.declare import check_specs, load_results, selected, table_key, table_spec
+from assets.declare import check_specs, load_results, one_opening, selected, table_key, table_spec
 from assets.loading import derive_table
 from assets.quality.comparisons import compare
 from methods.expected_reports import ledger
@@ -55,6 +55,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         specs=[table_spec(table, [table_key(name) for name in (*REVIEWED, *COMPARED)]) for table in made],
         check_specs=check_specs(made, scales),
     )
+    @one_opening
     def review_quality(
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],

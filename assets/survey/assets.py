@@ -16,6 +16,7 @@ from assets.declare import (
     load_results,
     load_step,
     loaded_tables,
+    one_opening,
     selected,
     table_key,
     table_spec,
@@ -106,6 +107,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         specs=[table_spec(estimates, [table_key(name) for name in LOADS])],
         check_specs=check_specs([estimates], scales),
     )
+    @one_opening
     def estimate_surveys(
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],

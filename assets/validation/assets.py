@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.declare import check_specs, load_results, selected, table_key, table_spec
+from assets.declare import check_specs, load_results, one_opening, selected, table_key, table_spec
 from assets.loading import derive_table
 from assets.validation.evaluate import INPUTS, RuleResults, evaluate_current
 from warehouse.catalogue.table_catalogue import tables
@@ -28,6 +28,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         specs=[table_spec(table, [table_key(name) for name in INPUTS]) for table in made],
         check_specs=check_specs(made, scales),
     )
+    @one_opening
     def evaluate_validation_rules(
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],

@@ -65,3 +65,48 @@ def test_threads_share_it(home):
     assert len(counts) == 8
     assert len(set(counts)) == 1
     assert counts[0] > 0
+
+
+def test_planned_events_of_a_run_are_one_transaction_per_file_and_read_by_dagsters_own_class(home, monkeypatch):
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
+    begun = []
+    with dg.DagsterInstance.get() as instance:
+        storage = instance.event_log_storage
+        plain, batch = storage._begin, storage.store_event_batch
+        monkeypatch.setattr(storage, "_begin", lambda shard: begun.append(shard) or plain(shard))
+        in_batch = []
+
+        def counted_batch(events):
+            before = len(begun)
+            batch(events)
+            in_batch.append((len(events), len(begun) - before))
+
+        monkeypatch.setattr(storage, "store_event_batch", counted_batch)
+        run = dg.materialize([counted], instance=instance)
+    assert run.success
+    assert in_batch == [(2, 2)]  # the table and its check; the run's file and the index
+    own = SqliteEventLogStorage(str(home / "history" / "runs"))
+    types = [entry.dagster_event_type for entry in own.get_logs_for_run(run.run_id)]
+    assert types.count(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED) == 1
+    assert types.count(dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED) == 1
+
+
+def test_a_batch_that_fails_leaves_nothing_and_dagster_stores_its_events_one_by_one(home, monkeypatch, capsys):
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
+    with dg.DagsterInstance.get() as instance:
+        storage = instance.event_log_storage
+        store, calls = storage.store_event, []
+
+        def second_fails_once(event):
+            calls.append(event)
+            if len(calls) == 2:
+                raise OSError("disk full")
+            store(event)
+
+        monkeypatch.setattr(storage, "store_event", second_fails_once)
+        run = dg.materialize([counted], instance=instance)
+        types = [entry.dagster_event_type for entry in instance.all_logs(run.run_id)]
+    assert run.success
+    assert "disk full" in capsys.readouterr().err
+    assert types.count(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED) == 1
+    assert types.count(dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED) == 1
