@@ -1,6 +1,7 @@
 """What each version of the Web API answers: the sections of the project's notes, one fact each.
 
-Numbers of quirks are those of section 17. "Section" in a test's first line names where the fact stands.
+Numbers of quirks are those of section 17. "Section" in a test's first line names where the fact stands there; "Source" where
+it is known from: core, docs and releases are DHIS2's repositories dhis2-core, dhis2-docs and dhis2-releases.
 """
 
 import csv
@@ -49,7 +50,11 @@ def rows_of(body: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("kind", LISTS)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_quirk_1_list_key_and_pager(play: Play, version: str, kind: str) -> None:
-    """Section 9.1: key and pager by version; 2.41 has both pagers."""
+    """Section 9.1: key and pager by version; 2.41 has both pagers.
+
+    Source: core: PagingWrapper.java @2.40.12, view/Page.java @2.41.9.1, @2.42.5.2, @2.43.1; docs: web-api/tracker.md 2.40
+    to 2.43.
+    """
     body = play(version).get(f"/api/tracker/{kind}", **tracker(kind, version, totalPages=True, pageSize=10)).json()
     assert body.keys() & {"instances", *LISTS} == {"instances" if version == "2.40" else kind}
     flat = {"page", "pageSize", "total", "pageCount"}
@@ -66,7 +71,10 @@ def test_quirk_1_list_key_and_pager(play: Play, version: str, kind: str) -> None
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_quirk_2_next_page_cannot_be_followed(play: Play, version: str) -> None:
-    """Section 9.3: nextPage means one more row exists; its host is what the server believes about itself."""
+    """Section 9.3: nextPage means one more row exists; its host is what the server believes about itself.
+
+    Source: core: view/Page.java @2.42.5.2, @2.43.1; a captured response of 2.42 or later.
+    """
     server = play(version, "no-export-budget")
     pages = [
         server.get("/api/tracker/events", **tracker("events", version, pageSize=1400, page=page)).json()
@@ -82,7 +90,10 @@ def test_quirk_2_next_page_cannot_be_followed(play: Play, version: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_quirk_3_skip_paging_is_ignored_since_2_42(play: Play, version: str) -> None:
-    """Section 9.2: skipPaging=true returns one page of 50 there, everything before."""
+    """Section 9.2: skipPaging=true returns one page of 50 there, everything before.
+
+    Source: core: RequestParamsValidator.java @2.42.5.2 (skipPaging occurs nowhere in tracker export @2.42.5.2, @2.43.1).
+    """
     body = play(version).get("/api/tracker/events", **tracker("events", version, skipPaging=True)).json()
     found = len(rows_of(body, "events"))
     assert found == 50 if version in SINCE_42 else found > 1_000
@@ -90,7 +101,10 @@ def test_quirk_3_skip_paging_is_ignored_since_2_42(play: Play, version: str) -> 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_quirk_3_ou_mode_is_ignored_since_2_42(play: Play, version: str) -> None:
-    """Section 9.2: ouMode=DESCENDANTS with a unit then means SELECTED, and a country root itself has no events."""
+    """Section 9.2: ouMode=DESCENDANTS with a unit then means SELECTED, and a country root itself has no events.
+
+    Source: core: *RequestParams.java @2.42.5.2, @2.43.1 (no ouMode in tracker export); a captured response of 2.42.
+    """
     asked = {"program": PROGRAM.uid, "orgUnit": ROOTS[0], "ouMode": "DESCENDANTS"}
     found = rows_of(play(version).get("/api/tracker/events", **asked).json(), "events")
     assert (len(found) == 0) == (version in SINCE_42)
@@ -98,7 +112,10 @@ def test_quirk_3_ou_mode_is_ignored_since_2_42(play: Play, version: str) -> None
 
 @pytest.mark.parametrize("version", SINCE_41)
 def test_paging_false_switches_paging_off(play: Play, version: str) -> None:
-    """Section 9.1: then there is the list alone, without a pager."""
+    """Section 9.1: then there is the list alone, without a pager.
+
+    Source: docs: web-api/tracker.md 2.41, 2.42; core: view/Page.java @2.42.5.2.
+    """
     body = (
         play(version, "no-export-budget")
         .get("/api/tracker/enrollments", **tracker("enrollments", version, paging=False))
@@ -110,7 +127,10 @@ def test_paging_false_switches_paging_off(play: Play, version: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_quirk_4_paging_false_with_page_is_400_since_2_42(play: Play, version: str) -> None:
-    """Section 9.1."""
+    """Section 9.1.
+
+    Source: core: RequestParamsValidator.java @2.42.5.2.
+    """
     asked = play(version).get("/api/tracker/events", **tracker("events", version, paging=False, page=1))
     assert asked.status == (400 if version in SINCE_42 else 200)
 
@@ -118,7 +138,10 @@ def test_quirk_4_paging_false_with_page_is_400_since_2_42(play: Play, version: s
 @pytest.mark.parametrize("mode", ["ALL", "ACCESSIBLE", "CAPTURE"])
 @pytest.mark.parametrize("version", VERSIONS)
 def test_quirk_4_scope_modes_do_not_go_with_a_unit(play: Play, version: str, mode: str) -> None:
-    """Section 9.1: tolerated on 2.40, 400 later."""
+    """Section 9.1: tolerated on 2.40, 400 later.
+
+    Source: core: RequestParamsValidator.java @2.42.5.2; docs: web-api/tracker.md 2.41.
+    """
     name = "ouMode" if version == "2.40" else "orgUnitMode"
     asked = play(version).get("/api/tracker/events", program=PROGRAM.uid, orgUnit=ROOTS[0], **{name: mode})
     assert asked.status == (200 if version == "2.40" else 400)
@@ -127,7 +150,10 @@ def test_quirk_4_scope_modes_do_not_go_with_a_unit(play: Play, version: str, mod
 @pytest.mark.parametrize("kind", ["enrollments", "events"])
 @pytest.mark.parametrize("version", VERSIONS)
 def test_quirk_4_program_is_mandatory_since_2_43(play: Play, version: str, kind: str) -> None:
-    """Section 9.1."""
+    """Section 9.1.
+
+    Source: releases: 2.43 README.md; docs: web-api/tracker.md 2.43.
+    """
     parameters = tracker(kind, version)
     del parameters["program"]
     assert play(version).get(f"/api/tracker/{kind}", **parameters).status == (400 if version in SINCE_43 else 200)
@@ -135,7 +161,10 @@ def test_quirk_4_program_is_mandatory_since_2_43(play: Play, version: str, kind:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_quirk_4_page_size_above_the_limit_is_400_since_2_42(play: Play, version: str) -> None:
-    """Section 9.3: KeyTrackedEntityMaxLimit, 50 000 by default."""
+    """Section 9.3: KeyTrackedEntityMaxLimit, 50 000 by default.
+
+    Source: core: RequestParamsValidator.java @2.42.5.2 (KeyTrackedEntityMaxLimit).
+    """
     server = play(version)
     assert server.get("/api/tracker/events", **tracker("events", version, pageSize=50_001)).status == (
         400 if version in SINCE_42 else 200
@@ -143,7 +172,10 @@ def test_quirk_4_page_size_above_the_limit_is_400_since_2_42(play: Play, version
 
 
 def test_units_are_named_in_the_way_of_the_version(play: Play) -> None:
-    """Section 9.1: orgUnit with semicolons on 2.40, orgUnits with commas later, orgUnit singular for events always."""
+    """Section 9.1: orgUnit with semicolons on 2.40, orgUnits with commas later, orgUnit singular for events always.
+
+    Source: docs: web-api/tracker.md 2.40 to 2.43; releases: 2.41 README.md.
+    """
     assert rows_of(play("2.40").get("/api/tracker/enrollments", **tracker("enrollments", "2.40")).json(), "enrollments")
     later = play("2.42")
     parameters = tracker("enrollments", "2.42")
@@ -157,7 +189,10 @@ def test_units_are_named_in_the_way_of_the_version(play: Play) -> None:
 
 
 def test_without_unit_and_mode(play: Play) -> None:
-    """Section 9.1: an error on 2.40, everything accessible later."""
+    """Section 9.1: an error on 2.40, everything accessible later.
+
+    Source: docs: web-api/tracker.md 2.40, 2.41.
+    """
     assert play("2.40").get("/api/tracker/events", program=PROGRAM.uid).status == 409
     assert len(rows_of(play("2.41").get("/api/tracker/events", program=PROGRAM.uid).json(), "events")) == 50
 
@@ -165,7 +200,10 @@ def test_without_unit_and_mode(play: Play) -> None:
 @pytest.mark.parametrize("name", ["trackedEntityInstances", "enrollments", "events"])
 @pytest.mark.parametrize("version", VERSIONS)
 def test_quirk_5_old_endpoints(play: Play, version: str, name: str) -> None:
-    """Section 9.1: alive on 2.40 and 2.41, gone since 2.42."""
+    """Section 9.1: alive on 2.40 and 2.41, gone since 2.42.
+
+    Source: releases: 2.41 README.md (deprecated), 2.42 README.md (removed).
+    """
     asked = play(version).get(f"/api/{name}", ou=ROOTS[0])
     assert asked.status == (404 if version in SINCE_42 else 200)
     assert asked.status == 404 or len(asked.json()[name]) == 50
@@ -173,7 +211,10 @@ def test_quirk_5_old_endpoints(play: Play, version: str, name: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_follow_up_is_spelt_by_version(play: Play, version: str) -> None:
-    """Section 9.1."""
+    """Section 9.1.
+
+    Source: docs: web-api/tracker.md 2.40 to 2.43.
+    """
     event = rows_of(play(version).get("/api/tracker/events", **tracker("events", version)).json(), "events")[0]
     assert {"followup", "followUp"} & event.keys() == {
         "2.40": {"followup"}, "2.41": {"followup", "followUp"}, "2.42": {"followup", "followUp"},
@@ -182,7 +223,10 @@ def test_follow_up_is_spelt_by_version(play: Play, version: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_quirk_8_stored_by_goes_with_2_44(play: Play, version: str) -> None:
-    """Section 9.1: createdBy stays."""
+    """Section 9.1: createdBy stays.
+
+    Source: releases: 2.44 README.md.
+    """
     body = (
         play(version)
         .get("/api/tracker/trackedEntities", **tracker("trackedEntities", version, fields="*,enrollments[*,events[*]]"))
@@ -196,7 +240,10 @@ def test_quirk_8_stored_by_goes_with_2_44(play: Play, version: str) -> None:
 
 
 def test_quirk_8_export_budget_of_2_44(play: Play) -> None:
-    """Section 2.4: 504 with JSON once a request is too large, so repeating it is useless."""
+    """Section 2.4: 504 with JSON once a request is too large, so repeating it is useless.
+
+    Source: docs: PR #1795; core: PR #24970, PR #25175 (tracker.export.timeout).
+    """
     server = play("2.44", limits=Limits(export_budget_rows=100))
     refused = server.get("/api/tracker/events", **tracker("events", "2.44", pageSize=101))
     assert (refused.status, refused.json()["status"]) == (504, "ERROR")
@@ -206,7 +253,10 @@ def test_quirk_8_export_budget_of_2_44(play: Play) -> None:
 
 @pytest.mark.parametrize(("version", "status"), [("2.40", 409), ("2.41", 400), ("2.42", 400), ("2.43", 400)])
 def test_quirk_10_statuses(play: Play, version: str, status: int) -> None:
-    """Section 5: 400 since 2.41 where 2.40 says 409."""
+    """Section 5: 400 since 2.41 where 2.40 says 409.
+
+    Source: core: CrudControllerAdvice.java @2.42.5.2; docs: web-api/tracker.md 2.40, 2.41.
+    """
     asked = play(version).get(
         "/api/tracker/trackedEntities",
         **tracker("trackedEntities", version, updatedAfter="2026-01-01", updatedWithin="P1D"),
@@ -217,7 +267,10 @@ def test_quirk_10_statuses(play: Play, version: str, status: int) -> None:
 
 @pytest.mark.parametrize(("version", "status"), [("2.40", 409), ("2.41", 403), ("2.42", 403)])
 def test_quirk_10_a_unit_out_of_reach(play: Play, version: str, status: int) -> None:
-    """Section 5: 403 since 2.41."""
+    """Section 5: 403 since 2.41.
+
+    Source: docs: web-api/tracker.md 2.40, 2.41; core: CrudControllerAdvice.java @2.42.5.2.
+    """
     server = play(version, "missing-root")
     assert server.get("/api/tracker/trackedEntities", **tracker("trackedEntities", version)).status == status
 
@@ -241,7 +294,10 @@ def all_pages(server: Any, kind: str, version: str, **parameters: object) -> lis
 @pytest.mark.parametrize("kind", ["trackedEntities", "enrollments"])
 @pytest.mark.parametrize("version", SINCE_42)
 def test_quirk_12_short_and_empty_pages_lose_nothing(play: Play, version: str, kind: str) -> None:
-    """Section 9.3: rows are dropped after the query, so pages fall short although there is a next one."""
+    """Section 9.3: rows are dropped after the query, so pages fall short although there is a next one.
+
+    Source: core: withFilteredItems in the tracked entity and enrollment services @2.42.5.2, @2.43.1.
+    """
     wanted = {u for page in all_pages(play(version, "no-short-pages"), kind, version, pageSize=150) for u in page}
     pages = all_pages(play(version), kind, version, pageSize=150)
     assert pages[1] == []
@@ -253,7 +309,10 @@ def test_quirk_12_short_and_empty_pages_lose_nothing(play: Play, version: str, k
 
 @pytest.mark.parametrize("version", ["2.40", "2.41", "2.42"])
 def test_pages_partition_the_list(play: Play, version: str) -> None:
-    """Section 9.3: on an unmoving server with an order the pages are the list."""
+    """Section 9.3: on an unmoving server with an order the pages are the list.
+
+    Source: core: JdbcEventStore, HibernateEnrollmentStore, HibernateTrackedEntityStore (tie-breaker `id desc`).
+    """
     pages = all_pages(play(version), "events", version, pageSize=700, order="createdAt:asc")
     found = [u for page in pages for u in page]
     assert len(found) == len(set(found))
@@ -261,14 +320,20 @@ def test_pages_partition_the_list(play: Play, version: str) -> None:
 
 
 def test_quirk_13_rows_move_between_two_pages(play: Play) -> None:
-    """Section 9.3: newest first by default, so rows created while paging push others onto the next page."""
+    """Section 9.3: newest first by default, so rows created while paging push others onto the next page.
+
+    Source: core: JdbcEventStore, HibernateEnrollmentStore, HibernateTrackedEntityStore (default order id descending).
+    """
     server = play("2.42", "moving-pages")
     found = [u for page in all_pages(server, "events", "2.42", pageSize=700) for u in page]
     assert len(found) > len(set(found))
 
 
 def test_quirk_14_deletion_is_soft_until_purged(play: Play) -> None:
-    """Section 9.5: marked at every level with includeDeleted, gone after the purge."""
+    """Section 9.5: marked at every level with includeDeleted, gone after the purge.
+
+    Source: docs: web-api/tracker.md (includeDeleted; softDeleted*Removal of the maintenance).
+    """
 
     def deleted(server: Any, **parameters: object) -> tuple[int, int, int]:
         fields = "deleted,enrollments[deleted,events[deleted]]"
@@ -284,7 +349,10 @@ def test_quirk_14_deletion_is_soft_until_purged(play: Play) -> None:
 
 
 def test_quirk_15_values_vanish_from_events(play: Play) -> None:
-    """Section 9.5: nothing marks the place."""
+    """Section 9.5: nothing marks the place.
+
+    Source: docs: web-api/tracker.md 2.42 (changeLogs).
+    """
 
     def values(*quirks: str) -> dict[str, int]:
         rows = (
@@ -300,7 +368,10 @@ def test_quirk_15_values_vanish_from_events(play: Play) -> None:
 
 
 def test_quirk_17_ownership_moves(play: Play) -> None:
-    """Section 18.3: visible as programOwners; the record's own unit stays."""
+    """Section 18.3: visible as programOwners; the record's own unit stays.
+
+    Source: docs: web-api/tracker.md (ownership/transfer, programOwners).
+    """
 
     def owners(*quirks: str) -> dict[str, tuple[str, str]]:
         body = (
@@ -322,7 +393,10 @@ def test_quirk_17_ownership_moves(play: Play) -> None:
 
 
 def test_quirk_18_default_page_and_fields(play: Play) -> None:
-    """Section 9.4: 50 rows; entities without enrollments and owners, enrollments without events and attributes."""
+    """Section 9.4: 50 rows; entities without enrollments and owners, enrollments without events and attributes.
+
+    Source: docs: web-api/tracker.md (page size, defaults of fields).
+    """
     server = play("2.42")
     entity = server.get("/api/tracker/trackedEntities", **tracker("trackedEntities", "2.42")).json()["trackedEntities"]
     assert len(entity) == 50
@@ -336,7 +410,10 @@ def test_quirk_18_default_page_and_fields(play: Play) -> None:
 
 
 def test_updated_after_and_before_use_the_server_zone(play: Play) -> None:
-    """Section 4: without offset a time is the server's, with Z or +0000 it is UTC."""
+    """Section 4: without offset a time is the server's, with Z or +0000 it is UTC.
+
+    Source: core: SUPPORTED_DATE_TIME_FORMAT_PARSERS, WriteInstantStdSerializer.java.
+    """
     server = play("2.42")
     cut = datetime(2026, 6, 15, 2, 0, tzinfo=UTC)
     spellings = (
@@ -369,7 +446,10 @@ def test_updated_after_and_before_use_the_server_zone(play: Play) -> None:
 
 
 def test_option_codes_multi_text_and_true_only(play: Play) -> None:
-    """Section 9.4: option codes of the server, comma-separated MULTI_TEXT, "true" or absent, everything a string."""
+    """Section 9.4: option codes of the server, comma-separated MULTI_TEXT, "true" or absent, everything a string.
+
+    Source: docs: web-api/tracker.md (values).
+    """
     rows = play("2.42").get("/api/tracker/events", **tracker("events", "2.42", paging=False)).json()["events"]
     names = {e.uid: e.concept for s in PROGRAM.stages for e in s.elements}
     seen: dict[str, set[str]] = {}
@@ -392,7 +472,11 @@ def test_option_codes_multi_text_and_true_only(play: Play) -> None:
 
 @pytest.mark.parametrize("quirk", ["", "utc-zone", "summer-time-zone"])
 def test_quirk_29_one_instant_in_three_conventions(play: Play, quirk: str) -> None:
-    """Section 4: tracker JSON is local without offset, tracker CSV is UTC; date-only fields move in the CSV."""
+    """Section 4: tracker JSON is local without offset, tracker CSV is UTC; date-only fields move in the CSV.
+
+    Source: docs: web-api/tracker.md 2.42 (the same TE as JSON and CSV, two hours apart); core:
+    WriteInstantStdSerializer.java, DateUtils toLongGmtDate.
+    """
     server = play("2.42", *([quirk] if quirk else []))
     info = server.get("/api/system/info").json()
     zone = ZoneInfo(info["serverTimeZoneId"])
@@ -416,7 +500,10 @@ def test_quirk_29_one_instant_in_three_conventions(play: Play, quirk: str) -> No
 
 @pytest.mark.parametrize(("quirk", "hours"), [("clock-ahead", 7), ("clock-behind", -7)])
 def test_quirk_31_a_skewed_clock_is_consistent_with_itself(play: Play, quirk: str, hours: int) -> None:
-    """Section 4: the watermark is the server's clock, whatever it shows."""
+    """Section 4: the watermark is the server's clock, whatever it shows.
+
+    Source: core: SystemInfo.java @2.42.5.2 (serverDate).
+    """
     straight, skewed = play("2.42"), play("2.42", quirk)
     times = [datetime.fromisoformat(s.get("/api/system/info").json()["serverDate"]) for s in (straight, skewed)]
     assert times[1] - times[0] == timedelta(hours=hours)
@@ -435,7 +522,10 @@ def test_quirk_31_a_skewed_clock_is_consistent_with_itself(play: Play, quirk: st
 
 
 def test_tracker_csv_ignores_fields_and_knows_no_enrollments(play: Play) -> None:
-    """Section 9.4."""
+    """Section 9.4.
+
+    Source: docs: web-api/tracker.md 2.42 (CSV).
+    """
     server = play("2.42")
     asked = server.get("/api/tracker/trackedEntities", sent={"authorization": "ApiToken practice-token", "accept": "text/csv"},
                        **tracker("trackedEntities", "2.42", fields="trackedEntity"))  # fmt: skip
@@ -456,7 +546,10 @@ FACILITY = next(f.uid for f in geography.reporting_facilities("vnm") if f.code =
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_quirk_6_keys_are_hoisted_since_2_43(play: Play, version: str) -> None:
-    """Section 7.2: absent from every row when exactly one was asked for; completeDate is gone."""
+    """Section 7.2: absent from every row when exactly one was asked for; completeDate is gone.
+
+    Source: core: SpringDataValueSetStore @2.42.5.2; DefaultDataExportService, DataExportOutput @2.43.1.
+    """
     server = play(version)
     period = next(
         r.period
@@ -481,7 +574,10 @@ def test_quirk_6_keys_are_hoisted_since_2_43(play: Play, version: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_quirk_7_last_updated_alone_is_refused_by_2_43(play: Play, version: str) -> None:
-    """Section 14: DHIS2-21821, 409 E2002 although lastUpdated is given; with a range it works."""
+    """Section 14: DHIS2-21821, 409 E2002 although lastUpdated is given; with a range it works.
+
+    Source: issue: DHIS2-21821; core: branch 2.43, 145483c.
+    """
     server = play(version)
     alone = server.get("/api/dataValueSets", dataSet=TB.uid, orgUnit=ROOTS[0], children=True, lastUpdated="2026-06-01")
     assert alone.status == (409 if version == "2.43" else 200)
@@ -493,7 +589,10 @@ def test_quirk_7_last_updated_alone_is_refused_by_2_43(play: Play, version: str)
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_csv_header_is_that_of_the_code(play: Play, version: str) -> None:
-    """Section 7.2: the documentation's catoptcombo and flwup are wrong."""
+    """Section 7.2: the documentation's catoptcombo and flwup are wrong.
+
+    Source: core: the CSV header in code @2.40.12 to @2.43.1, against catoptcombo and flwup in the docs.
+    """
     text = (
         play(version)
         .get("/api/dataValueSets.csv", dataSet=TB.uid, period="202601", orgUnit=ROOTS[0], children=True)
@@ -507,7 +606,10 @@ def test_csv_header_is_that_of_the_code(play: Play, version: str) -> None:
 
 @pytest.mark.parametrize("version", ["2.40", "2.42"])
 def test_csv_and_json_hold_the_same_values(play: Play, version: str) -> None:
-    """Section 7: two forms of one export; `deleted` only when true."""
+    """Section 7: two forms of one export; `deleted` only when true.
+
+    Source: core: SpringDataValueSetStore getDeleted @2.40.12, @2.42.5.2.
+    """
     server = play(version)
     parameters = {
         "dataSet": MALARIA.uid,
@@ -529,7 +631,10 @@ def test_csv_and_json_hold_the_same_values(play: Play, version: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_quirk_36_no_values(play: Play, version: str) -> None:
-    """Section 7.2: {} or the header alone on older versions, an empty list later."""
+    """Section 7.2: {} or the header alone on older versions, an empty list later.
+
+    Source: core: DefaultDataExportService, DataExportOutput @2.43.1; SpringDataValueSetStore @2.42.5.2.
+    """
     server = play(version)
     nothing = values_of(server, startDate="2031-01-01", endDate="2031-12-31", orgUnit=ROOTS[0], children=True)
     assert nothing == ({} if version in ("2.40", "2.41") else {"dataValues": []})
@@ -539,7 +644,10 @@ def test_quirk_36_no_values(play: Play, version: str) -> None:
 
 
 def test_quirk_36_gzip_is_a_file(play: Play) -> None:
-    """Section 7.2: Content-Disposition and no Content-Encoding."""
+    """Section 7.2: Content-Disposition and no Content-Encoding.
+
+    Source: core: DataValueSetController.java (compression=gzip sets Content-Disposition, no Content-Encoding).
+    """
     import gzip
 
     server = play("2.42")
@@ -553,7 +661,10 @@ def test_quirk_36_gzip_is_a_file(play: Play) -> None:
 
 
 def test_a_bad_duration_is_ignored_up_to_2_43(play: Play) -> None:
-    """Section 14: it silently restricts nothing."""
+    """Section 14: it silently restricts nothing.
+
+    Source: core: branch 2.43, 7578de4.
+    """
     parameters = {"startDate": "2024-01-01", "endDate": "2026-12-31", "orgUnit": FACILITY}
     everything = len(values_of(play("2.42"), **parameters)["dataValues"])
     assert len(values_of(play("2.42"), lastUpdatedDuration="-3d", **parameters)["dataValues"]) == everything
@@ -561,7 +672,11 @@ def test_a_bad_duration_is_ignored_up_to_2_43(play: Play) -> None:
 
 
 def test_quirk_37_odd_content(play: Play) -> None:
-    """Section 17: text and hundreds of digits in numbers, option codes out of the set; all switched off at once."""
+    """Section 17: text and hundreds of digits in numbers, option codes out of the set; all switched off at once.
+
+    Source: core: OutlierDetectionAlgorithm.java, INVALID_NUMERIC @2.43.1 (more than 307 digits); docs: web-api/tracker.md
+    (option codes).
+    """
     parameters = {"startDate": "2024-01-01", "endDate": "2026-12-31", "orgUnit": ROOTS[0], "children": True}
 
     def odd(server: Any) -> list[str]:
@@ -586,7 +701,10 @@ def test_quirk_37_odd_content(play: Play) -> None:
 
 
 def test_quirk_38_registrations(play: Play) -> None:
-    """Section 12.5: registrations say who pressed complete, and when; some were taken back."""
+    """Section 12.5: registrations say who pressed complete, and when; some were taken back.
+
+    Source: docs: web-api, complete data set registrations; core: JdbcCompletenessTableManager @2.43.1.
+    """
     rows = (
         play("2.42")
         .get(
@@ -639,7 +757,10 @@ REFUSALS: list[tuple[str, str, dict[str, object]]] = [
 def test_quirk_25_illegal_queries_are_409_with_their_code(
     play: Play, code: str, path: str, parameters: dict[str, object]
 ) -> None:
-    """Section 5."""
+    """Section 5.
+
+    Source: core: ErrorCode.java @2.43.1; CrudControllerAdvice.java @2.42.5.2.
+    """
     asked = play("2.42").get(f"/api/{path}", **parameters)
     body = asked.json()
     assert (asked.status, body["errorCode"], body["status"], body["httpStatus"]) == (409, code, "ERROR", "Conflict")
@@ -647,7 +768,10 @@ def test_quirk_25_illegal_queries_are_409_with_their_code(
 
 @pytest.mark.parametrize("code", ["E1006", "E2005", "E2208", "E7121", "E7132", "E7133", "E7217", "E8200"])
 def test_quirk_25_any_other_code_can_be_asked_for(play: Play, code: str) -> None:
-    """Section 5: codes that need rights or objects that the practice ground has not."""
+    """Section 5: codes that need rights or objects that the practice ground has not.
+
+    Source: core: ErrorCode.java @2.43.1.
+    """
     server = play("2.42", f"answer-{code}")
     for path in ("dataValueSets", "tracker/events", "analytics"):
         asked = server.get(f"/api/{path}", dataSet=TB.uid)
@@ -657,7 +781,10 @@ def test_quirk_25_any_other_code_can_be_asked_for(play: Play, code: str) -> None
 
 @pytest.mark.parametrize("code", ["E7128", "E7131", "E7136"])
 def test_quirk_25_codes_of_size_yield_to_a_smaller_request(play: Play, code: str) -> None:
-    """Section 5: halve the request."""
+    """Section 5: halve the request.
+
+    Source: core: ErrorCode.java @2.43.1 (E7128, E7131, E7136).
+    """
     server = play("2.42", f"answer-{code}", limits=Limits(analytics=2))
     large = server.get("/api/analytics", **analytics(TB.elements[0].uid, "202501;202502;202503"))
     assert (large.status, large.json()["errorCode"]) == (409, code)
@@ -665,7 +792,10 @@ def test_quirk_25_codes_of_size_yield_to_a_smaller_request(play: Play, code: str
 
 
 def test_quirk_25_an_import_with_conflicts_is_a_409_warning(play: Play) -> None:
-    """Section 5: it carries the per-row conflicts and a valid summary."""
+    """Section 5: it carries the per-row conflicts and a valid summary.
+
+    Source: docs: web-api, import summaries; core: CrudControllerAdvice.java @2.42.5.2.
+    """
     asked = play("2.42", "import-conflicts").get("/api/dataValueSets", method="POST")
     assert (asked.status, asked.json()["status"]) == (409, "WARNING")
     assert asked.json()["response"]["conflicts"]
@@ -681,7 +811,10 @@ def analytics(items: str, periods: str = "2025", units: str = ROOTS[0]) -> dict[
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", ["rawData", "dataValueSet"])
 def test_quirk_26_raw_data_needs_a_suffix(play: Play, version: str, name: str) -> None:
-    """Section 8.1: without it 404 in Tomcat's HTML."""
+    """Section 8.1: without it 404 in Tomcat's HTML.
+
+    Source: core: AnalyticsController @2.40.12 to @2.43.1; third-party report (404 in Tomcat's HTML).
+    """
     server = play(version)
     bare = server.get(f"/api/analytics/{name}", **analytics(TB.elements[0].uid))
     assert (bare.status, bare.content_type.split(";")[0]) == (404, "text/html")
@@ -689,7 +822,10 @@ def test_quirk_26_raw_data_needs_a_suffix(play: Play, version: str, name: str) -
 
 
 def test_quirk_27_the_limit_refuses_and_never_truncates(play: Play) -> None:
-    """Section 8.1: 409 E7128."""
+    """Section 8.1: 409 E7128.
+
+    Source: core: SettingKey.java @2.40.12, SystemSettings.java @2.43.1 (keyAnalyticsMaxLimit), ErrorCode.java @2.43.1.
+    """
     server = play("2.42", limits=Limits(analytics=20))
     months = ";".join(f"2025{m:02d}" for m in range(1, 13))
     assert server.get("/api/analytics", **analytics(TB.elements[0].uid, months)).status == 200
@@ -698,7 +834,10 @@ def test_quirk_27_the_limit_refuses_and_never_truncates(play: Play) -> None:
 
 
 def test_quirk_27_event_analytics_truncate_in_silence(play: Play) -> None:
-    """Section 8.3: paging=false gets the limit and no error."""
+    """Section 8.3: paging=false gets the limit and no error.
+
+    Source: core: AbstractJdbcEventAnalyticsManager.getPagingClause @2.42.5.2.
+    """
     server = play("2.42", limits=Limits(analytics=20))
     parameters = {"dimension": f"ou:{ROOTS[0]}", **RANGE}
     cut = server.get(f"/api/analytics/events/query/{PROGRAM.uid}", paging=False, **parameters)
@@ -708,7 +847,10 @@ def test_quirk_27_event_analytics_truncate_in_silence(play: Play) -> None:
 
 
 def test_quirk_9_event_analytics_pager_and_headers(play: Play) -> None:
-    """Section 8.3: isLastPage for totalPages=false; occurreddate since 2.42, enrollmentou since 2.43."""
+    """Section 8.3: isLastPage for totalPages=false; occurreddate since 2.42, enrollmentou since 2.43.
+
+    Source: core: AnalyticsPagingCriteria.java, ColumnHeader.java @2.41.9.1 to @2.43.1.
+    """
     parameters = {"dimension": f"ou:{ROOTS[0]}", **RANGE}
     path = f"/api/analytics/events/query/{PROGRAM.uid}"
     pager = play("2.42").get(path, totalPages=False, **parameters).json()["metaData"]["pager"]
@@ -725,7 +867,10 @@ def test_quirk_9_event_analytics_pager_and_headers(play: Play) -> None:
 
 
 def test_aggregate_analytics_roll_up_the_tree_for_the_units_named(play: Play) -> None:
-    """Section 8.1: units are not expanded to children, but each sums its sub-tree; all cells are strings."""
+    """Section 8.1: units are not expanded to children, but each sums its sub-tree; all cells are strings.
+
+    Source: docs: web-api, analytics.
+    """
     server = play("2.42", "no-odd-content")
     element = TB.elements[0].uid
     body = server.get("/api/analytics", **analytics(element, "202601", f"{ROOTS[0]};LEVEL-2")).json()
@@ -741,7 +886,10 @@ def test_aggregate_analytics_roll_up_the_tree_for_the_units_named(play: Play) ->
 
 
 def test_reporting_rates_are_capped_and_count_units_open_throughout(play: Play) -> None:
-    """Section 12.5: expected counts only units open over the whole window."""
+    """Section 12.5: expected counts only units open over the whole window.
+
+    Source: core: DataHandler.getReportingRate, JdbcAnalyticsManager, JdbcCompletenessTargetTableManager @2.43.1.
+    """
     server = play("2.42")
     items = ";".join(
         f"{TB.uid}.{m}" for m in ("EXPECTED_REPORTS", "ACTUAL_REPORTS", "REPORTING_RATE", "REPORTING_RATE_ON_TIME")
@@ -760,7 +908,10 @@ def test_reporting_rates_are_capped_and_count_units_open_throughout(play: Play) 
 
 
 def test_indicators_are_pooled(play: Play) -> None:
-    """Section 12.4: numerator and denominator are summed first, then divided; no row where the denominator is 0."""
+    """Section 12.4: numerator and denominator are summed first, then divided; no row where the denominator is 0.
+
+    Source: core: DefaultExpressionService.getIndicatorValueObject @2.43.1; docs: web-api, analytics.
+    """
     server = play("2.42")
     made = next(
         o
@@ -774,7 +925,10 @@ def test_indicators_are_pooled(play: Play) -> None:
 
 
 def test_quirk_28_no_or_stale_analytics(play: Play) -> None:
-    """Section 8.1: values are as fresh as lastAnalyticsTableSuccess."""
+    """Section 8.1: values are as fresh as lastAnalyticsTableSuccess.
+
+    Source: core: ErrorCode.java @2.43.1 (E7144), SystemInfo.java @2.42.5.2.
+    """
     none = play("2.42", "no-analytics")
     assert none.get("/api/analytics", **analytics(TB.elements[0].uid)).json()["errorCode"] == "E7144"
     assert "lastAnalyticsTableSuccess" not in none.get("/api/system/info").json()
@@ -784,7 +938,10 @@ def test_quirk_28_no_or_stale_analytics(play: Play) -> None:
 
 
 def test_analytics_are_cacheable_unless_asked_otherwise(play: Play) -> None:
-    """Section 8.1: cache-control max-age=1209600, public has been captured."""
+    """Section 8.1: cache-control max-age=1209600, public has been captured.
+
+    Source: a captured response (cache-control: max-age=1209600, public).
+    """
     server = play("2.42")
     assert "max-age" in server.get("/api/analytics", **analytics(TB.elements[0].uid)).headers["Cache-Control"]
     headers = {"authorization": "ApiToken practice-token", "cache-control": "no-cache"}
@@ -795,7 +952,10 @@ def test_analytics_are_cacheable_unless_asked_otherwise(play: Play) -> None:
 
 
 def test_metadata_fields_filters_and_paging(play: Play) -> None:
-    """Section 6: pager with total; none with paging=false; several filters are AND, rootJunction=OR."""
+    """Section 6: pager with total; none with paging=false; several filters are AND, rootJunction=OR.
+
+    Source: docs: web-api/metadata.md 2.43.
+    """
     server = play("2.42")
     page = server.get("/api/organisationUnits", pageSize=7, page=2).json()
     assert page["pager"]["total"] == len(server.get("/api/organisationUnits", paging=False).json()["organisationUnits"])
@@ -829,20 +989,29 @@ def test_metadata_fields_filters_and_paging(play: Play) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_not_empty_filter_came_with_2_42(play: Play, version: str) -> None:
-    """Section 6: 2.41 answers 400 E1003."""
+    """Section 6: 2.41 answers 400 E1003.
+
+    Source: third-party report (2.41 answers 400 E1003).
+    """
     asked = play(version).get("/api/organisationUnits", filter="geometry:!empty:")
     assert asked.status == (200 if version in SINCE_42 else 400)
     assert asked.status == 200 or asked.json()["errorCode"] == "E1003"
 
 
 def test_program_assignments(play: Play) -> None:
-    """Section 6: /api/programs/orgUnits."""
+    """Section 6: /api/programs/orgUnits.
+
+    Source: docs: web-api/metadata.md 2.43 (programs/orgUnits).
+    """
     body = play("2.42").get("/api/programs/orgUnits", programs=PROGRAM.uid).json()
     assert {f.uid for f in geography.referring_facilities("vnm")} <= set(body[PROGRAM.uid])
 
 
 def test_quirk_11_period_types_by_version(play: Play) -> None:
-    """Section 10: FriW, Feb and Aug are new in 2.43."""
+    """Section 10: FriW, Feb and Aug are new in 2.43.
+
+    Source: core: PeriodTypeEnum.java @2.42.5.2 against @2.43.1; docs: web-api/overview.md.
+    """
     for period in ("2024FriW5", "2024Feb", "2024Aug"):
         assert read_period(period) is not None
         statuses = {
@@ -853,13 +1022,19 @@ def test_quirk_11_period_types_by_version(play: Play) -> None:
 
 
 def test_quirk_30_another_calendar(play: Play) -> None:
-    """Section 3: a gate for the client."""
+    """Section 3: a gate for the client.
+
+    Source: core: SystemInfo.java @2.42.5.2 (calendar).
+    """
     assert play("2.42").get("/api/system/info").json()["calendar"] == "iso8601"
     assert play("2.42", "other-calendar").get("/api/system/info").json()["calendar"] != "iso8601"
 
 
 def test_quirk_32_a_missing_root_hides_data_without_error(play: Play) -> None:
-    """Section 9.6."""
+    """Section 9.6.
+
+    Source: docs: web-api/tracker.md (search and capture scope, protected programs).
+    """
     asked = {"program": PROGRAM.uid, "orgUnit": ROOTS[0], "orgUnitMode": "ACCESSIBLE"}
     del asked["orgUnit"]
     whole = play("2.42").get("/api/tracker/events", totalPages=True, **asked).json()["pager"]["total"]
@@ -874,7 +1049,10 @@ def test_quirk_32_a_missing_root_hides_data_without_error(play: Play) -> None:
 
 
 def test_quirk_33_two_roots_or_one(play: Play) -> None:
-    """Section 6: assume neither."""
+    """Section 6: assume neither.
+
+    Source: docs: web-api/metadata.md 2.43 (organisation unit path).
+    """
 
     def roots(*quirks: str) -> list[str]:
         units = (
@@ -898,7 +1076,10 @@ def test_quirk_33_two_roots_or_one(play: Play) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_system_info(play: Play, version: str) -> None:
-    """Section 3: what a client without superuser rights still sees."""
+    """Section 3: what a client without superuser rights still sees.
+
+    Source: core: SystemInfo.java @2.42.5.2 (withoutSensitiveInfo).
+    """
     info = play(version).get("/api/system/info").json()
     assert info["version"].startswith(version)
     assert info["serverTimeZoneId"] == "Asia/Ho_Chi_Minh"
@@ -907,13 +1088,19 @@ def test_system_info(play: Play, version: str) -> None:
 
 
 def test_versioned_paths_end_with_43(play: Play) -> None:
-    """Section 1."""
+    """Section 1.
+
+    Source: core: ApiVersionFilter.java @2.43.1.
+    """
     assert play("2.43").get("/api/43/me").status == 200
     assert play("2.43").get("/api/44/me").status == 404
 
 
 def test_geojson_and_descendants(play: Play) -> None:
-    """Section 6."""
+    """Section 6.
+
+    Source: docs: web-api/metadata.md 2.43 (organisationUnits.geojson, descendants).
+    """
     server = play("2.42")
     features = server.get("/api/organisationUnits.geojson", level=2).json()["features"]
     assert features[0]["geometry"]["type"] == "Point"

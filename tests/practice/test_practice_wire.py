@@ -49,6 +49,7 @@ def get(url: str, path: str = "/api/organisationUnits?paging=false", **options: 
 
 
 def test_both_servers_answer_on_loopback(world: World) -> None:
+    """Source: practice ground."""
     with serve(world, _StandingClock(NOW)) as servers:
         assert set(servers.urls) == {"vnm", "khm"}
         names = {code: get(url, "/api/system/info").json()["systemName"] for code, url in servers.urls.items()}
@@ -70,6 +71,7 @@ class _StandingClock:
 
 
 def test_the_clock_is_read_at_every_request(world: World, tmp_path: object) -> None:
+    """Source: practice ground."""
     clock = PracticeClock(tmp_path)  # type: ignore[arg-type]
     with serve(world, clock, ("khm",)) as servers:
         before = get(servers.urls["khm"], "/api/system/info").json()["serverDate"]
@@ -82,7 +84,11 @@ def test_the_clock_is_read_at_every_request(world: World, tmp_path: object) -> N
 
 
 def test_quirk_19_the_login_page(start: Callable[..., str]) -> None:
-    """Section 2.2: 302 to an HTML page with 200 when followed; 401 JSON with X-Requested-With."""
+    """Section 2.2: 302 to an HTML page with 200 when followed; 401 JSON with X-Requested-With.
+
+    Source: core: FormLoginBasicAuthenticationEntryPoint.java, Http401LoginUrlAuthenticationEntryPoint.java @2.40.12,
+    @2.42.5.2, @2.43.1.
+    """
     url = start()
     first = get(url, "/api/me.json", headers={})
     assert first.status_code == 302
@@ -97,13 +103,19 @@ def test_quirk_19_the_login_page(start: Callable[..., str]) -> None:
     "headers", [{"Authorization": "Bearer practice-token"}, {"Authorization": "Basic cHJhY3RpY2U6d3Jvbmc="}]
 )
 def test_wrong_credentials_are_401(start: Callable[..., str], headers: dict[str, str]) -> None:
-    """Section 2.1: ApiToken, not Bearer; section 2.2: a WebMessage."""
+    """Section 2.1: ApiToken, not Bearer; section 2.2: a WebMessage.
+
+    Source: docs: web-api/overview.md (ApiToken); core: DhisWebApiWebSecurityConfig.java @2.42.5.2.
+    """
     asked = get(start(), headers={**headers, **XHR})
     assert (asked.status_code, asked.json()["status"]) == (401, "ERROR")
 
 
 def test_quirk_20_an_expired_token(start: Callable[..., str]) -> None:
-    """Section 2.2: 401 and WWW-Authenticate: ApiToken."""
+    """Section 2.2: 401 and WWW-Authenticate: ApiToken.
+
+    Source: core: DhisWebApiWebSecurityConfig.java @2.42.5.2; docs: web-api/overview.md.
+    """
     for url, headers in ((start("expired-token"), TOKEN), (start(), {"Authorization": "ApiToken other"})):
         asked = get(url, headers=headers)
         assert asked.status_code == 401
@@ -111,7 +123,10 @@ def test_quirk_20_an_expired_token(start: Callable[..., str]) -> None:
 
 
 def test_quirk_21_sessions_of_basic_and_their_cap(start: Callable[..., str]) -> None:
-    """Section 2.3: each Basic request without cookie opens a session; the eleventh evicts the first, which is sent to logout."""
+    """Section 2.3: each Basic request without cookie opens a session; the eleventh evicts the first, which is sent to logout.
+
+    Source: core: ConfigurationKey.java @2.42.5.2 (max.sessions.per_user 10), DhisWebApiWebSecurityConfig.java (expiredUrl).
+    """
     url = start("session-cap")
     session = requests.Session()
     session.auth = ("practice", "practice")
@@ -129,7 +144,10 @@ def test_quirk_21_sessions_of_basic_and_their_cap(start: Callable[..., str]) -> 
 
 
 def test_quirk_22_https_redirect(start: Callable[..., str]) -> None:
-    """Section 2.4: nginx answers 301 from http to https."""
+    """Section 2.4: nginx answers 301 from http to https.
+
+    Source: third-party report (sites behind nginx).
+    """
     url = start("https-redirect")
     asked = get(url, "/api/me?fields=id")
     assert (asked.status_code, asked.headers["Location"]) == (301, url.replace("http:", "https:") + "/api/me?fields=id")
@@ -147,7 +165,11 @@ def statuses(url: str, count: int) -> list[int]:
     [("too-many-requests", 429), ("bad-gateway", 502), ("unavailable", 503), ("gateway-timeout", 504)],
 )
 def test_quirk_23_proxies_fail_twice_then_answer(start: Callable[..., str], quirk: str, status: int) -> None:
-    """Section 2.4: from proxies, with an HTML body; 429 carries Retry-After."""
+    """Section 2.4: from proxies, with an HTML body; 429 carries Retry-After.
+
+    Source: core: no 429 in main code @2.42.5.2, so it comes from proxies; RFC 6585 (429), RFC 9110 (502, 503, 504,
+    Retry-After).
+    """
     url = start(quirk)
     assert statuses(url, 12) == [200, 200, status, status, 200, 200] * 2
     statuses(url, 2)
@@ -159,11 +181,13 @@ def test_quirk_23_proxies_fail_twice_then_answer(start: Callable[..., str], quir
 
 
 def test_quirk_23_a_server_error_is_a_web_message(start: Callable[..., str]) -> None:
+    """Source: core: CrudControllerAdvice.java @2.42.5.2 (WebMessage)."""
     url = start("server-error")
     assert statuses(url, 3) == [200, 200, 500]
 
 
 def test_quirk_23_the_connection_is_reset(start: Callable[..., str]) -> None:
+    """Source: RFC 9293 (RST)."""
     url = start("reset")
     assert statuses(url, 2) == [200, 200]
     for _ in range(2):
@@ -173,6 +197,7 @@ def test_quirk_23_the_connection_is_reset(start: Callable[..., str]) -> None:
 
 
 def test_quirk_23_an_answer_slower_than_the_read_timeout(start: Callable[..., str]) -> None:
+    """Source: docs: core PR #25175 (nginx's proxy_read_timeout of 60 s in the recommended configuration)."""
     url = start("slow")
     assert statuses(url, 2) == [200, 200]
     with pytest.raises(requests.ReadTimeout):
@@ -180,12 +205,16 @@ def test_quirk_23_an_answer_slower_than_the_read_timeout(start: Callable[..., st
 
 
 def test_quirk_23_slow_drip_is_whole_in_the_end(start: Callable[..., str]) -> None:
+    """Source: RFC 9112 (a message body may come in any pieces)."""
     whole = get(start(), "/api/dataElements?paging=false&fields=*").content
     assert get(start("slow-drip"), "/api/dataElements?paging=false&fields=*").content == whole
 
 
 def test_quirk_24_truncated_json(start: Callable[..., str]) -> None:
-    """Half a body under 200: short of its Content-Length."""
+    """Half a body under 200: short of its Content-Length.
+
+    Source: RFC 9112 (a body short of its Content-Length is incomplete).
+    """
     url = start("truncated-json")
     statuses(url, 2)
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
@@ -204,7 +233,10 @@ def test_quirk_24_truncated_json(start: Callable[..., str]) -> None:
 
 
 def test_wrong_content_type_and_byte_order_mark(start: Callable[..., str]) -> None:
-    """Section 2.5 and issue reports: JSON called HTML; bodies that begin with a byte order mark."""
+    """Section 2.5 and issue reports: JSON called HTML; bodies that begin with a byte order mark.
+
+    Source: a captured response (a login page saved as api/me.json on 2.40.0.1); RFC 8259 (byte order mark).
+    """
     url = start("wrong-content-type")
     kinds = [get(url, "/api/dataSets").headers["Content-Type"] for _ in range(3)]
     assert kinds[0].startswith("application/json")
@@ -214,7 +246,10 @@ def test_wrong_content_type_and_byte_order_mark(start: Callable[..., str]) -> No
 
 
 def test_gzip_encoding_is_only_for_those_who_accept_it(start: Callable[..., str]) -> None:
-    """Section 7.2: Accept-Encoding is answered by the proxy."""
+    """Section 7.2: Accept-Encoding is answered by the proxy.
+
+    Source: RFC 9110 (Accept-Encoding).
+    """
     url = start("gzip")
     raw = requests.get(f"{url}/api/dataSets", headers={**TOKEN, "Accept-Encoding": "gzip"}, stream=True, timeout=20)
     assert raw.headers["Content-Encoding"] == "gzip"
@@ -224,6 +259,7 @@ def test_gzip_encoding_is_only_for_those_who_accept_it(start: Callable[..., str]
 
 
 def test_an_unknown_page_is_tomcat_html_and_an_unknown_resource_json(start: Callable[..., str]) -> None:
+    """Source: core: CrudControllerAdvice.java @2.42.5.2 (E1005); third-party report (Tomcat's HTML)."""
     url = start()
     assert get(url, "/nothing").headers["Content-Type"].startswith("text/html")
     assert get(url, "/api/nothing").json()["httpStatusCode"] == 404
@@ -233,6 +269,7 @@ def test_an_unknown_page_is_tomcat_html_and_an_unknown_resource_json(start: Call
 
 
 def test_bulk_values_are_streamed_and_complete(start: Callable[..., str]) -> None:
+    """Source: core: DataValueSetController.java (no paging, streams)."""
     url = start(bulk=30_000)
     bulk = start.running[0].instances["vnm"].bulk  # type: ignore[attr-defined]
     assert bulk.values == 36_000
@@ -250,12 +287,14 @@ def test_bulk_values_are_streamed_and_complete(start: Callable[..., str]) -> Non
 
 
 def test_every_number_of_section_17_has_a_quirk() -> None:
+    """Source: practice ground."""
     assert {quirk.number for quirk in QUIRKS} == set(range(1, 40))
     assert len(BY_NAME) == len(QUIRKS)
     assert all(set(quirk.versions) <= set(VERSIONS) for quirk in QUIRKS)
 
 
 def test_quirks_are_switched_by_name() -> None:
+    """Source: practice ground."""
     assert "short-pages" in played("2.42", ())
     assert "short-pages" not in played("2.42", ("no-short-pages",))
     assert "reset" in played("2.40", ("reset",))
@@ -269,6 +308,7 @@ def test_quirks_are_switched_by_name() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_random_quirks_are_repeatable_and_let_a_pull_end(version: str) -> None:
+    """Source: practice ground."""
     chosen = {seed: at_random(seed, version) for seed in range(30)}
     assert chosen == {seed: at_random(seed, version) for seed in range(30)}
     assert len(set(chosen.values())) > 15
@@ -277,6 +317,7 @@ def test_random_quirks_are_repeatable_and_let_a_pull_end(version: str) -> None:
 
 
 def test_an_unknown_version_or_server_is_refused(world: World) -> None:
+    """Source: practice ground."""
     with pytest.raises(ValueError, match=r"2\.39"):
         serve(world, lambda: NOW, version="2.39")
     with pytest.raises(ValueError, match="lao"):
@@ -284,6 +325,7 @@ def test_an_unknown_version_or_server_is_refused(world: World) -> None:
 
 
 def test_nothing_is_logged(start: Callable[..., str], capfd: pytest.CaptureFixture[str]) -> None:
+    """Source: practice ground."""
     url = start("reset")
     for _ in range(4):
         try:
@@ -294,5 +336,6 @@ def test_nothing_is_logged(start: Callable[..., str], capfd: pytest.CaptureFixtu
 
 
 def test_the_page_of_quirks_is_up_to_date() -> None:
+    """Source: practice ground."""
     written = (Path(__file__).parents[2] / "docs" / "practice-quirks.md").read_text(encoding="utf-8")
     assert written == page(), "write it again: python -m practice.dhis2.guide > docs/practice-quirks.md"
