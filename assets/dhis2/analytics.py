@@ -82,21 +82,28 @@ def aggregate_rows(client: Dhis2Client, facts: ServerFacts, request: Request) ->
     A question larger than the server's limit is halved until it is answered. Raises TooLargeError when a single cell is not,
     AnalyticsMissingError when the server never built its tables.
     """
+    return _in_parts(client, facts, request, "analytics", ("dx", "pe", "ou", "value"))
+
+
+def raw_rows(client: Dhis2Client, facts: ServerFacts, request: Request) -> list[dict[str, str | None]]:
+    """Raw data below the org units named, halved and raising as `aggregate_rows`; none of the units may lie below another.
+
+    The `.json` is part of the address: without it DHIS2 answers 404 in HTML.
+    """
+    return _in_parts(client, facts, request, "analytics/rawData.json", ("dx", "ou", "value"))
+
+
+def _in_parts(
+    client: Dhis2Client, facts: ServerFacts, request: Request, endpoint: str, required: Sequence[str]
+) -> list[dict[str, str | None]]:
     try:
-        answer = client.get_json("analytics", request.parameters(), headers=_FRESH)
+        answer = client.get_json(endpoint, request.parameters(), headers=_FRESH)
     except TooLargeError:
         halves = request.halves()
         if halves is None:
             raise
-        return [row for half in halves for row in aggregate_rows(client, facts, half)]
-    rows = table_rows(answer, ("dx", "pe", "ou", "value"), server=client.server, endpoint="analytics")
-    return [{**row, "analytics_at": facts.analytics_at} for row in rows]
-
-
-def raw_rows(client: Dhis2Client, facts: ServerFacts, request: Request) -> list[dict[str, str | None]]:
-    """Raw data below the org units named. The `.json` is part of the address: without it DHIS2 answers 404 in HTML."""
-    answer = client.get_json("analytics/rawData.json", request.parameters(), headers=_FRESH)
-    rows = table_rows(answer, ("dx", "ou", "value"), server=client.server, endpoint="analytics/rawData.json")
+        return [row for half in halves for row in _in_parts(client, facts, half, endpoint, required)]
+    rows = table_rows(answer, required, server=client.server, endpoint=endpoint)
     return [{**row, "analytics_at": facts.analytics_at} for row in rows]
 
 

@@ -163,6 +163,8 @@ def answer(instance: Instance, request: Request, path: str) -> Answer:
     wants_csv = path.endswith(".csv") or ("csv" in accept and not path.endswith(".json"))
     if not wants_csv and (path.endswith((".xml", ".adx+xml")) or "xml" in accept):
         raise Refused(406, "The practice server offers data value sets as JSON and CSV")
+    if wants_csv and not instance.limits.offers_csv:
+        raise Refused(406, "This server offers data value sets as JSON only")
     query = _query(instance, request)
     body = _csv(instance, query) if wants_csv else _json(instance, query, request)
     compression = request.one("compression", "none")

@@ -29,6 +29,8 @@ class Tally:
 
     requests: list[tuple[str, str, int]] = field(default_factory=list)
     sessions: int = 0
+    failures: int = 0
+    """Requests that a failure of the wire hit."""
 
     def count(self, path_part: str = "", status: int | None = None) -> int:
         """How many requests had the part in their path, and the status if one is given."""
@@ -37,7 +39,11 @@ class Tally:
 
 @dataclass(frozen=True)
 class Limits:
-    """Numbers that an administrator can set on a server, and how patient a test is."""
+    """Numbers that an administrator can set on a server, what its proxy lets through, and how patient a test is.
+
+    `fails_at` aims failures of the wire at addresses that begin so, from the first such request on; without it they hit data
+    requests only.
+    """
 
     analytics: int = 100_000
     page_size: int = 50_000
@@ -45,6 +51,8 @@ class Limits:
     retry_after_seconds: int = 0
     slow_seconds: float = 90.0
     drip_seconds: float = 0.002
+    offers_csv: bool = True
+    fails_at: str = ""
 
 
 class Instance:
