@@ -282,6 +282,27 @@ def sources_discover(
     )  # fmt: skip
 
 
+@sources_app.command("diff")
+def sources_diff(
+    code: Annotated[str | None, typer.Argument(help="Code of one server of the settings; none shows all.")] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="Changes recorded from this day on; without it, those of the newest reading with any.",
+        ),
+    ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", help="Only this kind, for instance options; may repeat.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What changed in the servers' metadata from pull to pull: options, elements, rules, org units, who reports what."""
+    from pipelines.cli.metadata import diff
+
+    raise typer.Exit(diff(code, since, tuple(kind or ()), as_json=as_json))
+
+
 @release_app.command("list")
 def release_list(as_json: Json = False) -> None:
     """Every release on the shelf, oldest first; withdrawn ones with their reason."""

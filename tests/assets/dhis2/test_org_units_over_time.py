@@ -1,7 +1,8 @@
 """Org units: where they lie, no finer than allowed, and where they hung in the tree at each time."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import astuple
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from assets.dhis2.mapping import InstanceMapping
 from assets.loading import load_source
 from methods.pseudonym import Pseudonymiser
 from warehouse.landing import Landing
+from warehouse.metadata_diff import metadata_diff
 from warehouse.store import Warehouse
 
 BOX = [[[104.0, 10.0], [106.0, 10.0], [106.0, 11.0], [104.0, 11.0], [104.0, 10.0]]]
@@ -120,6 +122,11 @@ def test_a_unit_that_moves_in_the_tree_keeps_where_it_hung_before(
     assert [row[5] for row in versions] == [at.replace(tzinfo=None) for at in times]
     before = store.read("select parent_uid from core.org_unit_as_of('2025-06-30') where org_unit_uid = 'Facility001'")
     assert before["parent_uid"].to_list() == ["Province001"]
+    told = metadata_diff(store, "stub", times[0])
+    assert told is not None
+    moved, closed_later = (change for change in told.changes if change.uid == "Facility001")
+    assert ("parent_uid", "Province001", "Province002") in [astuple(found) for found in moved.properties]
+    assert [astuple(found) for found in closed_later.properties] == [("closed_on", None, date(2025, 7, 31))]
     written = b"".join(path.read_bytes() for path in (tmp_path / "landing").rglob("*") if path.is_file())
     assert b"105.43" in written
     assert b"105.432" not in written
