@@ -60,6 +60,11 @@ def test_a_unit_runs_without_rights_and_writes_only_the_state(path):
         r"/opt/mhwg/\.venv/bin/mhwg service (daemon|webserver --host 127\.0\.0\.1 --port 3000)", service["ExecStart"]
     )
     assert not [key for key in service if "KEY" in key or "TOKEN" in key]
+    assert service["CapabilityBoundingSet"] == ""
+    assert service["RestrictNamespaces"] == service["LockPersonality"] == "yes"
+    assert service["MemoryMax"].endswith("G")
+    if path.name == "mhwg-daemon.service":
+        assert service["OOMPolicy"] == "continue", "a run that is killed for its size must not take the clock with it"
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
@@ -79,7 +84,8 @@ def test_the_image_is_locked_and_runs_as_nobody():
     words = [line.split(maxsplit=1) for line in lines if line and not line.startswith(("#", " "))]
     instructions = [word[0] for word in words]
     assert re.search(r"python:3\.\d+-slim-\w+$", dict(words)["FROM"])
-    assert "USER mhwg" in lines
+    assert "USER 10001:10001" in lines, "a number, so that an engine can tell that it is not root"
+    assert any("useradd --uid 10001" in line for line in lines)
     assert instructions.index("USER") > max(n for n, word in enumerate(instructions) if word in ("RUN", "COPY")), (
         "nothing as root after"
     )
@@ -101,6 +107,7 @@ def test_the_composition_keeps_root_network_and_disk_to_itself():
         assert service["cap_drop"] == ["ALL"]
         assert "state:/var/lib/mhwg" in service["volumes"]
         assert service["command"][:3] == ["mhwg", "service", name]
+        assert service["mem_limit"].endswith("g"), "the kernel ends a run that grows without bound, not the machine"
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
         assert "environment" not in service, "secrets stay in their file"
 
