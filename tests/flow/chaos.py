@@ -56,9 +56,11 @@ def _conftest() -> Any:
 
 def child(work: Callable[[], Any], *, before: Callable[[], None] | None = None) -> tuple[int, Path]:
     """`work` runs in a forked process; its result will be in the file. Nothing of it stays in this process."""
-    result = Path(tempfile.mkstemp(prefix="chaos-")[1])
+    handle, name = tempfile.mkstemp(prefix="chaos-")
+    result = Path(name)
     pid = os.fork()
     if pid:
+        os.close(handle)
         return pid, result
     try:
         os.setsid()
@@ -67,16 +69,22 @@ def child(work: Callable[[], Any], *, before: Callable[[], None] | None = None) 
         os.dup2(sink, 2)
         if before:
             before()
-        result.write_bytes(pickle.dumps(work()))
+        os.write(handle, pickle.dumps(work()))  # open since before the fault, which may forbid to open or to write
         os._exit(0)
     except BaseException as fault:
         with suppress(BaseException):
-            result.write_bytes(pickle.dumps({"fault": f"{type(fault).__name__}: {fault}"}))
+            os.write(handle, pickle.dumps({"fault": " ".join(f"{type(fault).__name__}: {fault}".split())[:300]}))
         os._exit(1)
 
 
-def wait(pid: int, result: Path) -> Any:
-    """What the child left; None when it was killed."""
+def wait(pid: int, result: Path, *, seconds: float | None = None, is_over: Callable[[], bool] | None = None) -> Any:
+    """What the child left; None when it was killed, also by this process after `seconds` or when `is_over` says so."""
+    until = time.monotonic() + (seconds or float("inf"))
+    while (seconds or is_over) and not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        if time.monotonic() > until or (is_over and is_over()):
+            os.kill(pid, signal.SIGKILL)
+            break
+        time.sleep(0.01)
     os.waitpid(pid, 0)
     data = result.read_bytes()
     result.unlink(missing_ok=True)
@@ -96,8 +104,11 @@ def job_of(name: str) -> Any:
     return defs().resolve_job_def(name)
 
 
-def refresh(river: Any, source: str, *, is_release: bool = False) -> dict[str, Any]:
-    """The jobs that the weekly schedule starts, in this process: the source's own, and the release build if wanted."""
+def refresh(river: Any, source: str, *, is_release: bool = False, are_runs_elsewhere: bool = False) -> dict[str, Any]:
+    """The jobs that the weekly schedule starts, in this process: the source's own, and the release build if wanted.
+
+    `are_runs_elsewhere`: Dagster's records are out of reach of the fault (as in PostgreSQL), which then meets the data.
+    """
     os.environ.update({**river.environment(), "MHWG_STATE": str(river.state)})
     os.chdir(river.folder)
     import dagster as dg
@@ -107,7 +118,7 @@ def refresh(river: Any, source: str, *, is_release: bool = False) -> dict[str, A
 
     use_dagster_home(load_settings())
     told: dict[str, Any] = {}
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.ephemeral() if are_runs_elsewhere else dg.DagsterInstance.get() as instance:
         close_dead_runs(instance)
         for name in (f"refresh_{source}", *(["publish"] if is_release else [])):
             done = job_of(name).execute_in_process(
@@ -203,6 +214,19 @@ class Tally:
     doubled: int = 0
     disturbed: int = 0
     notes: list[str] = field(default_factory=list)
+    said: dict[str, int] = field(default_factory=dict)
+    """What the disturbed refreshes said of their fault, and how often."""
+
+    def hear(self, told: Any) -> None:
+        """What a disturbed refresh left is counted: its faults' last causes, "killed", or "it completed"."""
+        if told is None:
+            sentences = ["killed"]
+        elif "fault" in told:
+            sentences = [f"no refresh: {told['fault']}"]
+        else:
+            sentences = [last_cause(fault) for job in told.values() for fault in job["faults"]] or ["it completed"]
+        for sentence in sentences:
+            self.said[sentence] = self.said.get(sentence, 0) + 1
 
 
 @dataclass
@@ -287,6 +311,12 @@ def judge(ground: Ground, river: Any, tally: Tally, ask: Callable[[], str], seen
         tally.notes.append("a pull still waits after the refresh")
 
 
+def last_cause(fault: str) -> str:
+    """The sentence of a fault that Dagster tells with its causes and their traces: the last cause, on one line."""
+    cause = fault.rpartition("The above exception was caused by the following exception:\n")[2]
+    return " ".join(cause.partition("\nStack Trace:")[0].split())[:300]
+
+
 def collected(rows: list[str]) -> Any:
     from collections import Counter
 
@@ -363,7 +393,8 @@ def kill_releases(ground: Ground, tally: Tally, runs: int, chance: random.Random
 
 
 def fill_disks(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
-    """No file may grow beyond a random size: writes fail with an error, as on a full disk."""
+    """No file may grow beyond a random size: writes fail with an error, as on a full disk. Dagster's records are met, or only
+    the data."""
     store = (ground.base.state / "warehouse.duckdb").stat().st_size
     for number in range(runs):
         limit = int(chance.choice([4096, 20_000, store // 2, store, store + 200_000]) * chance.uniform(0.5, 1.0))
@@ -372,54 +403,85 @@ def fill_disks(ground: Ground, tally: Tally, runs: int, chance: random.Random) -
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-        disturbed(ground, number, tally, lambda river, b=starve: run(lambda: refresh(river, ground.source), before=b))
+        def disturb(river: Any, starving: Callable[[], None] = starve, apart: bool = number % 3 > 0) -> None:
+            tally.hear(
+                run(lambda: refresh(river, ground.source, are_runs_elsewhere=apart, is_release=True), before=starving)
+            )
+
+        disturbed(ground, number, tally, disturb, is_release=True)
 
 
 def lock_folders(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
-    """A folder of the state may be read and not written."""
+    """A folder of the state may be read and not written, by its owner."""
+    names = ["landing", ".", "landing/programme", "release", "locks", "dagster"]
     for number in range(runs):
-        name = chance.choice(["landing", ".", "landing/programme"])
+        name = names[number % len(names)]
 
         def disturb(river: Any, name: str = name) -> None:
             target = river.state / name
             mode = target.stat().st_mode
-            subprocess.run(["chmod", "-R", "a+rX", str(river.folder)], check=True)
+
             os.chmod(target, 0o555)
+            try:
+                tally.hear(run(lambda: refresh(river, ground.source, is_release=True), before=obey_permissions))
+            finally:
+                os.chmod(target, mode)
 
-            def as_nobody() -> None:
-                if os.geteuid() == 0:  # root writes through permissions
-                    os.setgroups([])
-                    os.setgid(65534)
-                    os.setuid(65534)
+        disturbed(ground, number, tally, disturb, is_release=True)
 
-            run(lambda: refresh(river, ground.source), before=as_nobody)
-            os.chmod(target, mode)
 
-        disturbed(ground, number, tally, disturb)
+def obey_permissions() -> None:
+    """Root no longer writes through permissions: CAP_DAC_OVERRIDE is given up (capabilities(7); other users never had it)."""
+    if os.geteuid() != 0:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; low word, then the high words
+    if libc.capget(header, sets) == 0:
+        for number in (0, 1):
+            sets[number] &= ~(1 << 1)
+        if libc.capset(header, sets) == 0:
+            return
+    raise OSError(ctypes.get_errno(), "the capabilities of this process could not be changed")
 
 
 def starve_memory(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
-    """The process may take little more memory than it has when it starts."""
+    """Memory runs out in three ways: the store's limit is met, the process gets no more address space, or the kernel kills
+    what grew (here: this process, watching its size)."""
     for number in range(runs):
-        more = chance.uniform(20, 300) * (1 << 20)
 
-        def starve(more: float = more) -> None:
+        def small_store(megabytes: float = chance.uniform(1, 12)) -> None:
+            from warehouse import store
+
+            store.CONFIGURATION["memory_limit"] = f"{megabytes:.1f}MB"
+            store.CONFIGURATION["max_temp_directory_size"] = "0MB"
+
+        def small_space(more: float = chance.uniform(20, 300) * (1 << 20)) -> None:
             pages = int(Path("/proc/self/statm").read_text().split()[0])
             limit = int(pages * resource.getpagesize() + more)
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
-        def attempt(river: Any, starving: Callable[[], None] = starve) -> None:
-            pid, result = child(lambda: refresh(river, ground.source), before=starving)
-            until = time.monotonic() + 20 * ground.seconds + 60
-            while not os.waitpid(pid, os.WNOHANG)[0]:
-                if time.monotonic() > until:  # a library that cannot start a thread may wait for it for ever
-                    os.kill(pid, signal.SIGKILL)
-                    os.waitpid(pid, 0)
-                    break
-                time.sleep(0.05)
-            result.unlink(missing_ok=True)
+        grown = chance.uniform(2, 60) * (1 << 20)
+        way = (small_store, small_space, None)[number % 3]
 
-        disturbed(ground, number, tally, attempt)
+        def disturb(river: Any, way: Callable[[], None] | None = way, grown: float = grown) -> None:
+            pid, result = child(lambda: refresh(river, ground.source, is_release=True), before=way)
+            first = anonymous_bytes(pid)
+            # A library that cannot start a thread may wait for it for ever.
+            seconds = 20 + 2 * (ground.seconds + ground.release_seconds)
+            is_over = None if way else lambda: anonymous_bytes(pid) > first + grown
+            tally.hear(wait(pid, result, seconds=seconds, is_over=is_over))
+
+        disturbed(ground, number, tally, disturb, is_release=True)
+
+
+def anonymous_bytes(pid: int) -> int:
+    """Memory of its own that a process holds; 0 when it has ended."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def jump_clocks(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
@@ -432,7 +494,12 @@ def jump_clocks(ground: Ground, tally: Tally, runs: int, chance: random.Random) 
 
             WallClock.now = lambda self: datetime.now(UTC).replace(microsecond=0) + jump  # type: ignore[method-assign]
 
-        disturbed(ground, number, tally, lambda river, b=wrong: run(lambda: refresh(river, ground.source), before=b))
+        disturbed(
+            ground,
+            number,
+            tally,
+            lambda river, b=wrong: tally.hear(run(lambda: refresh(river, ground.source), before=b)),
+        )
 
 
 def refresh_twice_at_once(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
@@ -495,13 +562,12 @@ def land_only(river: Any, source: str) -> None:
 
 def corrupt_stores(ground: Ground, tally: Tally, runs: int, chance: random.Random) -> None:
     """Bytes of the warehouse file are overwritten or its end is lost: recognised, nothing published from it; restored from
-    a copy, the next refresh goes on."""
+    a backup, as `mhwg restore` does, the next refresh goes on."""
     for number in range(runs):
 
         def disturb(river: Any) -> None:
+            backup = run(lambda: backed_up(river))
             store = river.state / "warehouse.duckdb"
-            backup = river.folder / "backup.duckdb"
-            shutil.copy(store, backup)
             size = store.stat().st_size
             with store.open("r+b") as stream:
                 if chance.random() < 0.3:
@@ -511,14 +577,29 @@ def corrupt_stores(ground: Ground, tally: Tally, runs: int, chance: random.Rando
                         stream.seek(int(chance.uniform(0, size - 64)))
                         stream.write(chance.randbytes(64))
             told = run(lambda: refresh(river, ground.source, is_release=True))
-            if told and all(job["success"] for job in told.values()):
+            tally.hear(told)
+            if told and "fault" not in told and all(job["success"] for job in told.values()):
                 tally.notes.append("a corrupted warehouse was used without a word")
-            for left in river.state.glob("warehouse.duckdb*"):
-                left.unlink()
-            shutil.copy(backup, store)
-            backup.unlink()
+            run(lambda: restored(river, backup))
+            bring_change(river, ground.small)  # the office's file, which came after the backup
 
-        disturbed(ground, number, tally, disturb)
+        disturbed(ground, number, tally, disturb, is_release=True)
+
+
+def backed_up(river: Any) -> Path:
+    """The backup that `mhwg backup` takes."""
+    from warehouse.backup import take_backup
+    from warehouse.store import Warehouse
+
+    store = Warehouse(river.state / "warehouse.duckdb")
+    return take_backup(store, river.state, river.folder / "backups", datetime.now(UTC), river.folder / "mhwg.toml").path
+
+
+def restored(river: Any, backup: Path) -> None:
+    """The state is what the backup holds, as `mhwg restore --replace` makes it."""
+    from warehouse.backup import restore_backup
+
+    restore_backup(backup, river.state, replace=True)
 
 
 # Faults on the wire -------------------------------------------------------------------------------------------------------
