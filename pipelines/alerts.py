@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any
 
+from pipelines.machine_faults import machine_sentence
 from pipelines.settings import Alerts, Settings
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ def run_failed(organisation: str, job: str, run_id: str, step: str | None, fault
     """The alert for a run that failed. `sentence` is used only when the fault is one of ours."""
     what = source_of(job)
     told = sentence.strip().splitlines()[0] if fault_class in OWN_FAULTS and sentence.strip() else ""
+    told = told or machine_sentence(fault_class, sentence) or ""
     reason = told or f"A fault of kind {fault_class} ended step {step or 'start'}; the run's log has the details."
     keeps = (
         "Its last good data stay in use and the other sources go on; the next refresh tries again."

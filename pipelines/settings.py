@@ -245,6 +245,11 @@ def load_settings(path: Path | None = None) -> Settings:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as fault:
         raise SettingsError(f"settings file {path} does not exist; `mhwg init` writes one.") from fault
+    except (OSError, UnicodeDecodeError) as fault:
+        why = (fault.strerror or "").lower() if isinstance(fault, OSError) else "it is not UTF-8 text"
+        raise SettingsError(
+            f"settings file {path} cannot be read by this account: {why}. For the service: root:mhwg and mode 640."
+        ) from fault
     except tomllib.TOMLDecodeError as fault:
         raise SettingsError(f"{path.name}: not valid TOML: {fault}.") from fault
     try:

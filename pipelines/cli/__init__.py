@@ -560,9 +560,12 @@ def call(command: Callable[[], Any]) -> int:
         return _tell(fault.format_message(), Exit.USAGE)
     except Exception as fault:
         known = _actionable(fault)
-        if known is None:
+        if known is not None:
+            return _tell(str(fault), known)
+        told = _of_machine(fault)
+        if told is None:
             raise
-        return _tell(str(fault), known)
+        return _tell(told, Exit.REFUSED)
     if outcome == Exit.INTERRUPTED:  # typer swallows an interrupt and hands back its code without a word
         return _tell("Stopped. The last good state stands.", Exit.INTERRUPTED)
     return outcome if isinstance(outcome, int) else Exit.DONE
@@ -580,6 +583,19 @@ def _actionable(fault: Exception) -> Exit | None:
         return Exit.NOT_FOUND
     if isinstance(fault, CatalogueError):
         return Exit.SETTINGS
+    return None
+
+
+def _of_machine(fault: BaseException) -> str | None:
+    """The sentence of a fault of the machine (memory, disk, rights), also behind a library's own; None for any other."""
+    from pipelines.machine_faults import machine_sentence
+
+    cause: BaseException | None = fault
+    while cause is not None:
+        told = machine_sentence(type(cause).__name__, str(cause))
+        if told:
+            return told
+        cause = cause.__cause__
     return None
 
 

@@ -194,9 +194,13 @@ def chosen_keys(assets: Sequence[Any], purpose: Purpose) -> frozenset[Any] | Non
 
 def _root_sentence(error: Any) -> str:
     """The last cause in one line: what a person needs; Dagster keeps the whole trace."""
+    from pipelines.machine_faults import machine_sentence
+
     while error is not None and error.cause is not None:
         error = error.cause
-    return error.message.strip().split("\n")[0] if error is not None else "unknown"
+    if error is None:
+        return "unknown"
+    return machine_sentence(error.cls_name or "", error.message) or error.message.strip().split("\n")[0]
 
 
 @contextmanager

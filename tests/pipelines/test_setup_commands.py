@@ -193,3 +193,15 @@ def test_postgres_is_named_by_its_variable_only_and_must_be_set(office: Path, mo
     assert "env: MHWG_PG" in written
     assert "event_log_storage" not in written, "Dagster takes one storage or its parts, not both"
     assert "secret" not in written
+
+
+def test_settings_that_the_account_may_not_read_are_told_in_one_sentence(office: Path, monkeypatch: pytest.MonkeyPatch):
+    file = office / "mhwg.toml"
+    file.write_bytes(b'organisation = "\xff"\n')
+    with pytest.raises(SettingsError, match="is not UTF-8 text"):
+        load_settings(file)
+    monkeypatch.setattr(
+        Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+    )
+    with pytest.raises(SettingsError, match="cannot be read by this account: permission denied"):
+        load_settings(file)
