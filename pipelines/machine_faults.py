@@ -1,4 +1,5 @@
-"""Faults of the machine, not of data or program: no memory, no room on a disk, no right to a file. One sentence with what to do.
+"""Faults of the machine, not of data or program: no memory, no room on a disk, no right to a file, a damaged file. One sentence
+with what to do.
 
 Belongs here: recognising them by what Python, DuckDB and SQLite say, and the sentence. Does not belong here: exit codes and
 printing (`pipelines.cli`), sending (`pipelines.alerts`).
@@ -38,6 +39,12 @@ NO_RIGHTS = (
     "Look who owns the state folder (`mhwg doctor`), and whether its disk is mounted read-only; then run again."
 )
 
+DAMAGED = (
+    "A database file is damaged: its checksums differ or its end is missing; nothing was published from it. If it is the "
+    "warehouse, go back to a backup: `mhwg restore FILE --replace`; the next refresh pulls what came since."
+)
+_DAMAGE = ("corrupt database file", "could not read enough bytes from file", "database disk image is malformed")
+
 
 def machine_sentence(fault_class: str, message: str) -> str | None:
     """What to do about a fault of the machine, known by its class and its text; None for any other fault.
@@ -46,9 +53,11 @@ def machine_sentence(fault_class: str, message: str) -> str | None:
     """
     if fault_class in ("MemoryError", "OutOfMemoryException"):
         return NO_MEMORY
+    text = message.lower()
+    if fault_class in (*_OF_FILES, "Error", "DatabaseError") and any(words in text for words in _DAMAGE):
+        return DAMAGED
     if fault_class not in _OF_FILES:
         return None
-    text = message.lower()
     if any(words in text for words in _words(_ROOM)):
         return NO_ROOM
     if fault_class == "PermissionError" or any(words in text for words in _words(_RIGHTS)):

@@ -41,6 +41,9 @@ _WIDENED = 4
 
 RETRY_SECONDS = 0.1
 
+_NOT_DAMAGED = ("permission denied", "read-only file system", "no space left on device")
+"""What DuckDB quotes from the system when it is the account or the disk, and a backup would not help."""
+
 
 class StoreError(Exception):
     """The warehouse cannot be opened or was built by other code; the message says which and what to do."""
@@ -203,8 +206,13 @@ class Warehouse:
         while True:
             try:
                 return duckdb.connect(str(self.path), read_only=read_only, config=dict(CONFIGURATION))
-            except duckdb.IOException as fault:
-                if "could not set lock" not in str(fault).lower():  # "lock" alone is in "block", and in many a path
+            except (duckdb.OutOfMemoryException, duckdb.PermissionException):
+                raise
+            except duckdb.Error as fault:  # a header whose checksum differs is a plain duckdb.Error, not an IOException
+                text = str(fault).lower()
+                if any(words in text for words in _NOT_DAMAGED):
+                    raise StoreError(f"{self.path} may not be opened by this account: {_first_line(fault)}.") from fault
+                if "could not set lock" not in text:  # "lock" alone is in "block", and in many a path
                     raise StoreError(
                         f"{self.path} cannot be opened as a warehouse: {_first_line(fault)}. "
                         "Go back to a backup: `mhwg restore FILE --replace`."

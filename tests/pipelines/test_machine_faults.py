@@ -3,16 +3,17 @@
 import errno
 import os
 import sqlite3
+import tempfile
+from pathlib import Path
 
 import duckdb
 import pytest
 import typer
 
-from pipelines import machine_faults
 from pipelines.alerts import run_failed
 from pipelines.cli import call
 from pipelines.failures import Exit
-from pipelines.machine_faults import NO_MEMORY, NO_RIGHTS, NO_ROOM, machine_sentence
+from pipelines.machine_faults import DAMAGED, NO_MEMORY, NO_RIGHTS, NO_ROOM, machine_sentence
 
 
 def full_device():
@@ -40,6 +41,19 @@ def no_memory_for_python():
     bytearray(1 << 60)
 
 
+def damaged_store():
+    """A block is read whose bytes are no longer those that DuckDB wrote."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "some.duckdb"
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("create table t as select range as a, md5(range::varchar) as b from range(100000)")
+        with path.open("r+b") as stream:
+            stream.seek(path.stat().st_size // 2)
+            stream.write(b"\x5a" * 4096)
+        with duckdb.connect(str(path), read_only=True) as connection:
+            connection.execute("select sum(a), count(distinct b) from t").fetchall()
+
+
 def no_rights():
     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "somewhere")
 
@@ -57,7 +71,7 @@ def fault_of(work):
 FAULTS = [
     (full_device, NO_ROOM), (full_for_duckdb, NO_ROOM), (full_for_sqlite, NO_ROOM),
     (no_memory_for_duckdb, NO_MEMORY), (no_memory_for_python, NO_MEMORY),
-    (no_rights, NO_RIGHTS), (read_only_disk, NO_RIGHTS),
+    (damaged_store, DAMAGED), (no_rights, NO_RIGHTS), (read_only_disk, NO_RIGHTS),
 ]  # fmt: skip
 
 
@@ -104,4 +118,3 @@ def test_a_bug_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         call(work)
     assert call(lambda: (_ for _ in ()).throw(typer.Exit(7))) == 7
-    assert machine_faults.NO_ROOM != machine_faults.NO_RIGHTS

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 from typer.main import get_command
@@ -150,3 +151,33 @@ def test_every_command_that_a_message_of_the_store_names_exists() -> None:
     for name in ("store.py", "landing.py", "backup.py"):
         named = re.findall(r"`mhwg ([a-z]+)", (room / name).read_text(encoding="utf-8"))
         assert set(named) <= known, (name, named)
+
+
+@pytest.mark.parametrize("damage", ["header", "end"])
+def test_a_damaged_store_is_recognised_and_says_to_go_back_to_a_backup(tmp_path, damage):
+    """A header whose checksum differs comes from DuckDB as a plain Error; it used to end in a traceback."""
+    store = Warehouse(tmp_path / "warehouse.duckdb")
+    with store.connect():
+        pass
+    with store.path.open("r+b") as stream:
+        if damage == "header":
+            stream.seek(4096)
+            stream.write(b"\x5a" * 8192)
+        else:
+            stream.truncate(store.path.stat().st_size // 8)
+    with pytest.raises(StoreError, match="mhwg restore FILE --replace"), store.connect(read_only=True) as connection:
+        connection.execute("select count(*) from ops.receipt")
+
+
+def test_a_store_that_the_account_may_not_open_is_not_called_damaged(tmp_path, monkeypatch):
+    store = Warehouse(tmp_path / "warehouse.duckdb")
+    with store.connect():
+        pass
+
+    def refused(*_, **__):
+        raise duckdb.IOException('IO Error: Cannot open file "warehouse.duckdb": Permission denied')
+
+    monkeypatch.setattr(duckdb, "connect", refused)
+    with pytest.raises(StoreError, match="may not be opened by this account") as told, store.connect():
+        pass
+    assert "restore" not in str(told.value)
