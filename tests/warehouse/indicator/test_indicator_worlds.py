@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from methods import intervals
-
 
 def population(area: str, year: int, value: float, **codes: str) -> dict[str, Any]:
     return {"series_code": "population_wpp", "edition_code": "wpp2024", "area_code": area, "year": year, "value": value,
@@ -90,13 +88,6 @@ def test_lm02_divides_women_by_all_and_has_no_sampling_interval(labour: Any) -> 
     assert not cells.has("VNM", "2022"), "women of 2022 are not published: no share, and not a zero"
 
 
-def test_lm03_shares_sum_to_hundred(labour: Any) -> None:
-    cells = labour.observe("LM03")
-    shares = [cells.where("VNM", "2023", destination=code)["value"] for code in ("JPN", "KOR", "_O")]
-    assert shares[0] == pytest.approx(100 * 80_010 / 159_986)
-    assert sum(shares) == pytest.approx(100)
-
-
 def test_lm04_recomputes_the_published_percentages(labour: Any) -> None:
     cells = labour.observe("LM04")
     assert round(cells.where("VNM", "2022")["value"], 2) == 158.64
@@ -104,29 +95,6 @@ def test_lm04_recomputes_the_published_percentages(labour: Any) -> None:
     assert round(cells.where("VNM", "202402")["value"], 2) == 18.56
     assert "plan_upper_bound" in cells.where("VNM", "2023")["footnote_codes"]
     assert not cells.has("VNM", "2024"), "two months are not the year"
-
-
-def test_tb01_is_taken_as_published_with_its_bounds(world: Any) -> None:
-    world.put("core.reference_value", figure("tb_incidence_rate", "VNM", 2023, 182, lower=116, upper=263))
-    world.put(
-        "core.reference_value",
-        figure("tb_incidence_rate", "VNM", 2023, 176, edition_code="before", is_current_edition=False),
-    )
-    cell = world.observe("TB01").where("VNM", "2023")
-    assert (cell["value"], cell["lower"], cell["upper"]) == (182, 116, 263)
-    assert cell["interval_code"] == "published95"
-    assert cell["source_codes"] == ["tb_incidence_rate.now"]
-    assert cell["numerator"] is None
-
-
-def test_tb02_rate_with_garwood_limits(world: Any) -> None:
-    world.put("core.reference_value", figure("tb_notifications", "BRN", 2023, 10), population("BRN", 2023, 20_000))
-    cell = world.observe("TB02").where("BRN", "2023")
-    assert cell["value"] == 50
-    assert cell["lower"] == pytest.approx(23.976945, abs=5e-6)
-    assert cell["upper"] == pytest.approx(91.95178, abs=5e-6)
-    assert cell["interval_code"] == "garwood95"
-    assert cell["footnote_codes"] == ["population_wpp2024"]
 
 
 def test_a_rate_without_denominator_is_null_and_says_missing(world: Any) -> None:
@@ -175,25 +143,6 @@ def test_tb10_counts_each_referral_once_in_every_area_that_holds_it(world: Any) 
     assert cells.where("VNM", "202605")["obs_status"] == "A"
 
 
-def test_tb11_counts_only_closed_windows(world: Any) -> None:
-    # As at 6 July: a window of 30 days from 5 June closes on 5 July (closed), from 6 June on 6 July (still open).
-    world.put(
-        "core.referral",
-        referral("a1", date(2026, 6, 5), registered=30),
-        referral("a2", date(2026, 6, 5), registered=31),
-        referral("a3", date(2026, 6, 6), registered=1),
-        referral("a4", date(2026, 6, 1), link_code="sent_not_arrived"),
-    )
-    cell = world.observe("TB11").where("VNM", "202606")
-    assert (cell["numerator"], cell["denominator"]) == (1, 3)
-    assert cell["value"] == pytest.approx(100 / 3)
-    exact = intervals.clopper_pearson(1, 3)
-    assert cell["lower"] == pytest.approx(100 * float(exact.lower))
-    assert cell["interval_code"] == "clopper_pearson95"
-    assert cell["n"] == 3
-    assert cell["obs_flags"] == ["G"], "experimental: no official definition"
-
-
 def test_tb11_nobody_arrived_is_zero_and_nothing_closed_is_no_cell(world: Any) -> None:
     world.put("core.referral", referral("a1", date(2026, 5, 5)), referral("a2", date(2026, 7, 1), registered=2))
     cells = world.observe("TB11")
@@ -205,18 +154,6 @@ def test_tb11_follows_the_instant_not_the_machine(world: Any) -> None:
     world.put("core.referral", referral("a1", date(2026, 6, 1), registered=2))
     assert not world.observe("TB11", as_at=datetime(2026, 6, 20, tzinfo=UTC)).has("VNM", "202606")
     assert world.observe("TB11", as_at=datetime(2026, 7, 20, tzinfo=UTC)).where("VNM", "202606")["value"] == 100
-
-
-def test_tb12_median_of_complete_and_of_open_waits(world: Any) -> None:
-    march = date(2026, 3, 2)
-    world.put("core.referral", *[referral(f"a{days}", march, received=days) for days in (1, 2, 3, 4, 5, 6, 7)])
-    cell = world.observe("TB12").where("VNM", "2026Q1")
-    assert (cell["value"], cell["lower"], cell["upper"]) == (4, 1, 7)
-    assert cell["interval_code"] == "order_statistic95"
-    world.put("core.referral", *[referral(f"c{n}", march, link_code="sent_not_arrived") for n in range(3)])
-    censored = world.observe("TB12").where("VNM", "2026Q1")
-    assert censored["value"] == 5, "10 patients: survival falls to one half at the fifth arrival"
-    assert censored["interval_code"] == "kaplan_meier95"
 
 
 def test_tb12_without_a_median_says_missing(world: Any) -> None:
@@ -243,19 +180,6 @@ def facilities(world: Any) -> Any:
     return world
 
 
-def test_ml02_divides_by_completed_classification(facilities: Any) -> None:
-    facilities.put(
-        "core.data_value",
-        reported("MAL_IMPORTED", 30), reported("MAL_CLASSIFIED", 40), reported("MAL_CONFIRMED", 90),
-        reported("MAL_IMPORTED", 1, "u2"), reported("MAL_CLASSIFIED", 20, "u2"),
-    )  # fmt: skip
-    cells = facilities.observe("ML02")
-    whole = cells.where("VNM", "202605")
-    assert (whole["numerator"], whole["denominator"]) == (31, 60)
-    assert whole["interval_code"] == "wilson95"
-    assert cells.where("VN34-91", "2026")["denominator"] == 60, "both old and new units lie in the new province"
-
-
 def test_impossible_figures_stop_the_indicator(facilities: Any) -> None:
     from warehouse.catalogue.indicator_catalogue import indicator_catalogue
     from warehouse.indicator_engine import ImpossibleValue, compute_with_findings
@@ -271,34 +195,6 @@ def test_impossible_figures_stop_the_indicator(facilities: Any) -> None:
     assert withheld["obs_status"] == "O"
     assert "impossible_withheld" in withheld["footnote_codes"]
     assert found.findings[0].kind == "impossible"
-
-
-def test_dq01_expects_what_is_due_from_open_units(facilities: Any) -> None:
-    facilities.put(
-        "core.org_unit",
-        {"instance_code": "vnm", "org_unit_uid": "u3", "country_code": "VNM", "province_area_code": "VN34-91",
-         "closed_on": date(2026, 4, 30)},
-    )  # fmt: skip
-    for unit in ("u1", "u2", "u3"):
-        facilities.put(
-            "core.data_set_assignment",
-            {"instance_code": "vnm", "data_set_uid": "d", "org_unit_uid": unit, "data_set_code": "TB_MONTHLY",
-             "period_type_code": "Monthly", "timely_days": 15},
-        )  # fmt: skip
-    done = {"instance_code": "vnm", "data_set_uid": "d", "attribute_option_combo_uid": "x", "is_completed": True}
-    for unit, month in (("u1", 4), ("u2", 4), ("u1", 5)):
-        facilities.put(
-            "core.data_set_registration",
-            {**done, "org_unit_uid": unit, "period_code": f"2026{month:02}", "period_start_on": date(2026, month, 1),
-             "period_end_on": date(2026, month, 28), "registered_at": datetime(2026, month + 1, 3)},
-        )  # fmt: skip
-    cells = facilities.observe("DQ01")
-    april, may = cells.where("VNM", "202604"), cells.where("VNM", "202605")
-    assert (april["numerator"], april["denominator"]) == (2, 3)
-    assert (may["numerator"], may["denominator"]) == (1, 2), "the closed unit owes nothing in May"
-    assert not cells.has("VNM", "202606"), "June is due on 15 July"
-    assert cells.where("VNM", "2026", category="TB_MONTHLY")["denominator"] == 5
-    assert may["lower"] is None
 
 
 def estimate(measure: str, area: str, value: float | None, **more: Any) -> dict[str, Any]:
@@ -387,28 +283,3 @@ def test_without_a_pool_there_is_no_regional_survey_figure(world: Any) -> None:
     world.put("core.area", REGION)
     world.put("estimate.survey_estimate", *[estimate("UH04", code, 0.5) for code in ("VNM", "KHM")])
     assert not world.observe("UH04").has("ASEAN", "2025")
-
-
-def test_mg09_share_of_population_by_sex_and_origin(world: Any) -> None:
-    world.put(
-        "core.reference_value",
-        figure("migrant_stock", "KHM", 2024, 80), figure("migrant_stock", "KHM", 2024, 30, sex_code="F"),
-        figure("migrant_stock", "KHM", 2024, 60, origin_code="VNM"),
-        population("KHM", 2024, 1000),
-        population("KHM", 2024, 150, sex_code="F", age_code="Y0T14"),
-        population("KHM", 2024, 350, sex_code="F", age_code="Y_GE15"),
-    )  # fmt: skip
-    cells = world.observe("MG09")
-    assert cells.where("KHM", "2024")["value"] == 8
-    assert cells.where("KHM", "2024", sex="F")["value"] == pytest.approx(6), "30 of 150 + 350 women"
-    assert cells.where("KHM", "2024", origin="VNM")["value"] == pytest.approx(6), "60 of the whole population"
-
-
-def test_projections_beyond_the_instant_are_not_observations(world: Any) -> None:
-    world.put(
-        "core.reference_value",
-        figure("uhc_service_coverage", "VNM", 2030, 70),
-        figure("uhc_service_coverage", "VNM", 2021, 68),
-    )
-    cells = world.observe("UH01")
-    assert [cell["period_code"] for cell in cells if cell["area_code"] == "VNM"] == ["2021"]
