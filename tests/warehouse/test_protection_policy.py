@@ -9,6 +9,8 @@ import pytest
 
 from methods.disclosure import SystemBuilder, choose_suppression, feasible_intervals
 from warehouse.catalogue.disclosure import POLICY_FILE, DisclosurePolicy, DisclosurePolicyError, load_policy
+from warehouse.catalogue.regional_catalogue import load_regional_catalogue
+from warehouse.catalogue.table_catalogue import load_codelist
 from warehouse.publishing.content import KEY_COLUMNS
 from warehouse.publishing.dominance import dominated_rows
 from warehouse.publishing.protection import ledger, protect
@@ -105,6 +107,13 @@ def test_visible_counts_are_multiples_of_the_base_and_say_so():
     assert shown["footnote_codes"] == [FOOTNOTE]
     assert rounded_row(ROUNDING, figure(45.0))["value"] == 50.0, "half up"
     assert rounded_row(POLICY, figure(47.0))["value"] == 47.0, "the shipped policy rounds no counts"
+
+
+def test_the_note_of_rounded_counts_stands_in_the_code_list_of_caveats():
+    (entry,) = [code for code in load_codelist("footnote") if code.code == FOOTNOTE]
+    note = load_regional_catalogue().footnote(FOOTNOTE)
+    assert (note.en, note.vi) == (entry.name_en, entry.name_vi)
+    assert "rounded" in note.en
 
 
 def test_a_share_is_taken_from_rounded_counts():
