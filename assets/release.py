@@ -28,11 +28,10 @@ from warehouse.publishing.inputs import (
     release_receipts,
 )
 from warehouse.publishing.registers import register_tables, release_registers
-from warehouse.publishing.release import ReleaseResult, build_release, current_release, published_frames
+from warehouse.publishing.release import Draft, ReleaseResult, current_release, publish_draft, published_frames
 from warehouse.publishing.release_catalogue import release_catalogue
 from warehouse.publishing.sampling_errors import sampling_errors_at
 from warehouse.publishing.shelf import ReleaseShelf
-from warehouse.publishing.tables import regional_set
 from warehouse.quality import Scales
 from warehouse.store import Warehouse, code_version
 
@@ -99,7 +98,8 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
                 ],
                 practice_sources=PRACTICE_SOURCES if refresh.is_practice else (),
             )
-            cells = regional_set(protected, catalogue).cells
+            draft = Draft(protected, catalogue)
+            cells = draft.regional.cells
             for table, frame in zip(made, (protected.frame, cells), strict=True):
                 load.replace_rows(table.name, frame)
                 load.weigh(table.name, scales)
@@ -111,7 +111,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             release_context = ReleaseContext(at, code_version(), receipts, errors, others, registers=registers)
             last = current_release(shelf.folder)
             causes = causes_between(load.connection, last.name if last else None, at)
-            result = build_release(protected, catalogue, release_context, shelf.folder, causes)
+            result = publish_draft(draft, release_context, shelf.folder, causes)
             load.report.released = result.is_new
             load.report.remembered = True
             load.mark("release", PART, f"{digest} {result.release_id}")

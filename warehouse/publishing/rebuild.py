@@ -38,6 +38,7 @@ from warehouse.publishing.registers import release_registers
 from warehouse.publishing.release import (
     MANIFEST,
     TOMBSTONE,
+    Draft,
     ShelfError,
     freeze_release,
     read_manifest,
@@ -139,7 +140,7 @@ def _write(
         registers=release_registers(connection, at),
     )
     causes = causes_between(connection, last.name if last else None, at)
-    content, fingerprint = freeze_release(protected, catalogue, context, last, causes)
+    content, fingerprint = freeze_release(Draft(protected, catalogue), context, last, causes)
     write_release_files(content, fingerprint, folder, last)
 
 

@@ -30,7 +30,7 @@ from warehouse.publishing.content import (
     release_observations,
 )
 from warehouse.publishing.history import merge_release, revised_keys
-from warehouse.publishing.tables import regional_set_of
+from warehouse.publishing.tables import marked_revised, regional_set_of
 
 if TYPE_CHECKING:
     from warehouse.publishing.protection import Protected
@@ -70,6 +70,26 @@ class ReleaseResult:
     file_count: int = 0
 
 
+class Draft:
+    """Protected figures in release form with their regional tables, before it is known whether they are a new release.
+
+    Raises TypeError for figures that did not go through `protect()`.
+    """
+
+    __slots__ = ("audit", "catalogue", "observations", "policy_version", "regional")
+
+    def __init__(self, protected: "Protected", catalogue: ReleaseCatalogue) -> None:
+        from warehouse.publishing.protection import Protected
+
+        if not isinstance(protected, Protected):
+            raise TypeError("a release is made from a Protected set; call protect() on the observations first")
+        self.catalogue = catalogue
+        self.observations = release_observations(protected.frame)
+        self.regional = regional_set_of(self.observations, catalogue)
+        self.audit = protected.audit.select(name for name in _PUBLIC_AUDIT if name in protected.audit.columns)
+        self.policy_version = protected.policy_version
+
+
 def build_release(
     protected: "Protected",
     catalogue: ReleaseCatalogue,
@@ -77,19 +97,20 @@ def build_release(
     shelf: Path,
     causes: pl.DataFrame | None = None,
 ) -> ReleaseResult:
-    """`shelf/current` shows the protected figures. Nothing is written when it already does. `causes`: why figures moved since
-    the last release (rows of `indicator.change`).
+    """`shelf/current` shows the protected figures, as `publish_draft` makes it."""
+    return publish_draft(Draft(protected, catalogue), context, shelf, causes)
 
-    Raises TypeError for figures that did not go through `protect()`.
+
+def publish_draft(
+    draft: Draft, context: ReleaseContext, shelf: Path, causes: pl.DataFrame | None = None
+) -> ReleaseResult:
+    """`shelf/current` shows the figures of the draft. Nothing is written when it already does. `causes`: why figures moved
+    since the last release (rows of `indicator.change`).
     """
-    from warehouse.publishing.protection import Protected
-
-    if not isinstance(protected, Protected):
-        raise TypeError("a release is made from a Protected set; call protect() on the observations first")
     shelf.mkdir(parents=True, exist_ok=True)
     _clear_remains(shelf)
     last = current_release(shelf)
-    content, fingerprint = freeze_release(protected, catalogue, context, last, causes)
+    content, fingerprint = freeze_release(draft, context, last, causes)
     if last is not None and read_manifest(last)["content_hash"] == fingerprint:
         return ReleaseResult(last.name, last, False, None, content.regional.problems)
 
@@ -124,32 +145,27 @@ def build_release(
 
 
 def freeze_release(
-    protected: "Protected",
-    catalogue: ReleaseCatalogue,
-    context: ReleaseContext,
-    last: Path | None,
-    causes: pl.DataFrame | None = None,
+    draft: Draft, context: ReleaseContext, last: Path | None, causes: pl.DataFrame | None = None
 ) -> tuple[ReleaseContent, str]:
     """What the release after `last` says, frozen, and the fingerprint of its figures; the marks of revised cells come from
     comparing it with `last` and do not count for the fingerprint: the same figures once more are no new release."""
     from warehouse.publishing.change_log import published_changes
 
-    observations = release_observations(protected.frame)
-    plain = regional_set_of(observations, catalogue)
+    observations = draft.observations
     before = pl.read_parquet(last / "data" / "observation.parquet") if last is not None else None
     revised = revised_keys(before, observations, KEY_COLUMNS) if before is not None else None
     content = ReleaseContent(
         release_id=context.release_id,
         recorded_at=context.recorded_at,
         observations=observations,
-        audit=protected.audit.select(name for name in _PUBLIC_AUDIT if name in protected.audit.columns),
-        policy_version=protected.policy_version,
-        regional=regional_set_of(observations, catalogue, revised) if revised is not None and revised.height else plain,
-        catalogue=catalogue,
+        audit=draft.audit,
+        policy_version=draft.policy_version,
+        regional=draft.regional if revised is None else marked_revised(draft.regional, revised),
+        catalogue=draft.catalogue,
         context=context,
         changes=published_changes(context.release_id, before, observations, causes),
     )
-    return content, content_hash(observations, plain, context.sampling_errors, context.registers)
+    return content, content_hash(observations, draft.regional, context.sampling_errors, context.registers)
 
 
 def write_release_files(content: ReleaseContent, fingerprint: str, folder: Path, last: Path | None) -> None:

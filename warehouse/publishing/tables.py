@@ -7,7 +7,7 @@ Does not belong here: the entries (`catalogue/regional`), number formatting (`di
 import string
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -154,18 +154,8 @@ def regional_set(protected: ProtectedObservations, catalogue: ReleaseCatalogue) 
     return regional_set_of(release_observations(protected.frame), catalogue)
 
 
-def regional_set_of(
-    observations: pl.DataFrame, catalogue: ReleaseCatalogue, revised: pl.DataFrame | None = None
-) -> RegionalSet:
-    """`regional_set` for observations already in release form; `revised` holds the keys of figures to be marked `r`."""
-    if revised is not None and revised.height:
-        note = pl.concat_list("footnote_codes", pl.lit([REVISED_MARK]))
-        observations = pl.concat(
-            [
-                observations.join(revised, on=KEY_COLUMNS, how="anti"),
-                observations.join(revised, on=KEY_COLUMNS, how="semi").with_columns(footnote_codes=note),
-            ]
-        )
+def regional_set_of(observations: pl.DataFrame, catalogue: ReleaseCatalogue) -> RegionalSet:
+    """`regional_set` for observations already in release form."""
     cells: list[dict[str, Any]] = []
     columns: list[dict[str, Any]] = []
     footnotes: list[dict[str, Any]] = []
@@ -183,6 +173,37 @@ def regional_set_of(
         footnotes=pl.DataFrame(footnotes, schema=FOOTNOTE_SCHEMA),
         problems=tuple(dict.fromkeys(problems)),
     )
+
+
+def marked_revised(regional: RegionalSet, revised: pl.DataFrame) -> RegionalSet:
+    """The same tables with an `r` beside each figure whose key is in `revised`, after its other status letters."""
+    if revised.is_empty():
+        return regional
+    is_revised = pl.col("_revised").fill_null(False)
+    # Small letters are status marks; the first capital or dagger begins what is not.
+    marks = pl.col("footnote_marks").str.extract_groups(r"^((?:[a-z] ?)*)(.*)$")
+    with_mark = pl.concat_str(
+        marks.struct[0].str.strip_chars_end(), pl.lit(f" {REVISED_MARK} "), marks.struct[1]
+    ).str.strip_chars()
+    cells = (
+        regional.cells.with_row_index("_place")
+        .join(
+            revised.select(KEY_COLUMNS).unique().with_columns(_revised=pl.lit(True)), on=list(KEY_COLUMNS), how="left"
+        )
+        .sort("_place")
+        .with_columns(
+            pl.when(is_revised)
+            .then(pl.concat_list("footnote_codes", pl.lit([REVISED_MARK])))
+            .otherwise("footnote_codes")
+            .alias("footnote_codes"),
+            pl.when(is_revised & pl.col("value").is_not_null())
+            .then(with_mark)
+            .otherwise("footnote_marks")
+            .alias("footnote_marks"),
+        )
+        .select(regional.cells.columns)
+    )
+    return replace(regional, cells=cells)
 
 
 class _TableMaker:

@@ -13,7 +13,7 @@ import pytest
 from warehouse.catalogue.table_catalogue import CATALOGUE, Table, read_entry
 from warehouse.publishing.content import ReleaseCatalogue, ReleaseContext
 from warehouse.publishing.protection import Protected
-from warehouse.publishing.release import build_release, freeze_release, read_manifest
+from warehouse.publishing.release import Draft, build_release, freeze_release, read_manifest
 from warehouse.publishing.sampling_errors import BREAKDOWNS, SCHEMA, sampling_errors
 
 TOTALS = dict.fromkeys(BREAKDOWNS, "_T")
@@ -130,7 +130,7 @@ def test_the_table_leaves_in_every_format_and_counts_as_news(
     with_errors = replace(context, sampling_errors=errors)
     result = build_release(protect_rows(world), catalogue, with_errors, tmp_path)
     without, changed = (
-        freeze_release(protect_rows(world), catalogue, later, None)[1]
+        freeze_release(Draft(protect_rows(world), catalogue), later, None)[1]
         for later in (context, replace(context, sampling_errors=errors.with_columns(pl.col("deff") * 2)))
     )
     assert len({read_manifest(result.folder)["content_hash"], without, changed}) == 3, "new sampling errors are news"

@@ -8,9 +8,9 @@ import pytest
 
 from warehouse.catalogue.regional_catalogue import load_regional_catalogue
 from warehouse.catalogue.table_catalogue import CatalogueError, load_tables
-from warehouse.publishing.content import OBSERVATION_SCHEMA, release_observations
+from warehouse.publishing.content import KEY_COLUMNS, OBSERVATION_SCHEMA, release_observations
 from warehouse.publishing.display import interval_text, period_text, value_text
-from warehouse.publishing.tables import CELL_SCHEMA, COLUMN_SCHEMA, FOOTNOTE_SCHEMA, regional_set
+from warehouse.publishing.tables import CELL_SCHEMA, COLUMN_SCHEMA, FOOTNOTE_SCHEMA, marked_revised, regional_set
 
 
 def cell(tables, table, row, column):
@@ -65,6 +65,28 @@ def test_the_published_labour_figures_stand_in_their_cells(world, protect_rows, 
     assert cell(tables, "RT01", "_T", "LM04.2022")["display_en"] == "158.64"
     assert cell(tables, "RT01", "JPN", "LM03")["display_en"] == "50.0"
     assert cell(tables, "RT01", "_T", "LM01.2025")["footnote_marks"] == "p"
+
+
+def test_revised_figures_carry_r_after_their_status_letters_and_before_their_notes(world, protect_rows, catalogue):
+    """Marked on finished tables: nothing else of any cell changes."""
+    plain = regional_set(protect_rows(world), catalogue)
+    observations = release_observations(protect_rows(world).frame)
+    figures = [("LM01", "2025", "_T"), ("LM04", "2023", "_T"), ("TB10", "2026", "_T"), ("TB11", "2026", "_T")]
+    revised = observations.filter(pl.struct("indicator_code", "period_code", "sex_code").is_in(
+        [dict(zip(("indicator_code", "period_code", "sex_code"), one, strict=True)) for one in figures]
+    )).select(KEY_COLUMNS)  # fmt: skip
+    marked = marked_revised(plain, revised)
+    assert cell(marked, "RT01", "_T", "LM01.2025")["footnote_marks"] == "p r"
+    assert cell(marked, "RT02", "VNM", "TB10.2026")["footnote_marks"] == "p r †"
+    plan = cell(plain, "RT01", "_T", "LM04.2023")["footnote_marks"]
+    assert cell(marked, "RT01", "_T", "LM04.2023")["footnote_marks"] == f"r {plan}".strip()
+    assert cell(marked, "RT02", "VN34-91", "TB10.2026")["footnote_marks"] == "†", "a hidden figure has no status letter"
+    same = ("footnote_marks", "footnote_codes")
+    assert marked.cells.drop(same).equals(plain.cells.drop(same))
+    changed = (marked.cells["footnote_marks"] != plain.cells["footnote_marks"]).sum()
+    keys = plain.cells.join(revised, on=list(KEY_COLUMNS), how="semi").filter(pl.col("value").is_not_null())
+    assert changed == keys.height > 4
+    assert marked_revised(plain, revised.clear()) is plain
 
 
 def test_shares_stand_at_the_period_that_most_rows_have(world, protect_rows, catalogue):
