@@ -194,6 +194,7 @@ def _asean() -> list[dict[str, Any]]:
     }
     who = {"source_codes": ["who"], "receipt_ids": ["r3"]}
     rows = [observation("MG09", area, "2024", value, **who) for area, value in migrants.items()]
+    rows.append(observation("MG09", "VNM", "2020", 0.2, **who))
     rows += [observation("UH01", area, "2021", value, **who) for area, value in coverage.items()]
     rows.append(observation("UH01", "TLS", "2019", 51.6, **who))
     estimate = {"obs_status": "E", "obs_flags": ["E"], **who}

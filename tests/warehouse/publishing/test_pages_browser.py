@@ -17,6 +17,7 @@ pytestmark = [
 
 PAGES = (  # one of each kind
     "index.html",
+    "asean.html",
     "RT01.html",
     "RT02.html",
     "RT03.html",
@@ -241,12 +242,50 @@ def test_the_corridor_chart_draws_known_flows_and_dashes_hidden_ones(visit, lang
         assert cut == [], "no name leaves the drawing"
 
 
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_the_overview_puts_the_members_side_by_side(visit, language):
+    """UH01 and MG09 of the world cover the members: tiles, the same figures as a table, and a panel per member over the years."""
+    page = visit(f"{language}/asean.html")
+    codes = page.eval_on_selector_all(".member-section > h2", "all => all.map(h => h.id)")
+    assert codes == ["TB01", "UH01", "MG09"]
+    jumps = page.eval_on_selector_all(".jump a", "all => all.map(a => a.getAttribute('href'))")
+    assert jumps == [f"#{code}" for code in codes], "the keyboard reaches each indicator from the top"
+    stock = page.locator("section[aria-labelledby=MG09]")
+    assert stock.locator("tbody tr").count() == 11
+    figures = stock.locator("tbody td.num").all_inner_texts()
+    tiles = dict(
+        zip(
+            stock.locator(".map .code").all_text_contents(),
+            stock.locator(".map .figure").all_text_contents(),
+            strict=True,
+        )
+    )
+    codes = [text.split()[-1] for text in stock.locator("tbody th").all_inner_texts()]
+    assert [tiles[code] for code in codes] == figures
+    assert tiles["SGP"] == {"en": "48.7", "vi": "48,7"}[language]
+    panels = stock.locator(".multiples svg[role=img]")
+    assert panels.count() == 11
+    told = panels.nth(10).locator("desc").text_content()
+    assert told == {"en": "2020: 0.2; 2024: 0.3", "vi": "2020: 0,2; 2024: 0,3"}[language]
+    assert page.locator("section[aria-labelledby=UH01] .multiples").count() == 0, "one year only: no line to draw"
+
+
 def test_print_shows_the_whole_table_and_no_controls(visit):
     page = visit("en/RT01.html", width=800)
     page.emulate_media(media="print")
     assert page.locator("nav").is_hidden()
     assert page.locator(".files").is_hidden()
     assert page.evaluate("getComputedStyle(document.querySelector('.scroll')).overflowX") == "visible"
+
+
+@pytest.mark.parametrize("name", ["en/asean.html", "vi/RT02.html"])
+def test_paper_is_white_also_for_a_reader_who_chose_dark(visit, name):
+    page = visit(name)
+    page.click("#theme")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.emulate_media(media="print")
+    assert dark != page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate(CONTRAST) == []
 
 
 def test_pages_stay_small(released):

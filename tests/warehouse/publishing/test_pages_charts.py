@@ -14,8 +14,8 @@ from warehouse.publishing.pages.charts import (
     line_chart,
     nice_ticks,
     tick_text,
-    tile_grid,
 )
+from warehouse.publishing.pages.member_tiles import TILES, panel, tile_grid
 
 
 def numbers(pattern, svg):
@@ -86,10 +86,36 @@ def test_names_at_the_ends_of_lines_do_not_cover_each_other():
 
 def test_member_tiles_show_every_member_and_shade_only_figures():
     points = {"VNM": Point("Viet Nam", 5, "5"), "SGP": Point("Singapore", None, ".."), "BRN": Point("Brunei", 1, "1")}
-    svg = tile_grid(points, "t", "k")
-    assert svg.count('class="tile') == 3
-    assert "tnone" in svg
+    svg = tile_grid(points, "t", "k", ("lowest", "highest"))
+    tiles = re.findall(r'class="tile (t\w+)"><rect[^>]*/><text[^>]*>(\w+)</text>', svg)
+    assert tiles == [("t3", "VNM"), ("t1", "BRN"), ("tnone", "SGP")]
     assert "Singapore: .." in svg
+    assert re.findall(r'"axis"[^>]*>(\w+)<', svg) == ["lowest", "highest"], "the shades have a key"
+
+
+def test_every_member_has_a_tile_of_its_own():
+    assert len(set(TILES.values())) == len(TILES) == 11
+
+
+def test_panels_share_their_axes_and_a_hidden_year_breaks_the_line():
+    years = [(2000, 40), (2010, 20), (2015, None), (2020, 30), (2021, 35)]
+    points = [Point(str(y), v, "c" if v is None else str(v), at=float(y)) for y, v in years]
+    svg = panel(points, (2000.0, 2025.0), 100.0, "t", "en", "k")
+    other = panel(points[3:], (2000.0, 2025.0), 100.0, "t", "en", "k2")
+    lines = [re.findall(r"([\d.]+),([\d.]+)", line) for line in re.findall(r'<polyline[^>]* points="([^"]*)"', svg)]
+    assert [len(line) for line in lines] == [2, 2]
+    assert re.findall(r'<polyline[^>]* points="([^"]*)"', other) == [" ".join(",".join(place) for place in lines[1])], (
+        "the same years stand in the same place in every panel"
+    )
+    assert "2015: c" in svg
+    assert re.findall(r'value total"[^>]*>(\d+)<', svg) == ["35"]
+
+
+def test_a_panel_without_figures_tells_why():
+    svg = panel([Point("2020", None, "c", at=2020.0)], (2000.0, 2025.0), 100.0, "t", "en", "k")
+    assert "<polyline" not in svg
+    assert "<circle" not in svg
+    assert re.findall(r'"value"[^>]*>([^<]*)<', svg) == ["c"]
 
 
 def test_text_is_escaped():

@@ -1,7 +1,8 @@
 """Charts as inline SVG with a title and a text alternative, one drawing for wide pages and one for phones.
 
-Belongs here: drawing lines, bars, intervals and member tiles from finished texts and numbers. Does not belong here:
-choosing rows, formatting numbers, colours (the style sheet gives them, so that light and dark share one drawing).
+Belongs here: drawing lines, bars and intervals from finished texts and numbers. Does not belong here:
+choosing rows, formatting numbers, the members of ASEAN side by side (`member_tiles`), colours (the style sheet gives them, so
+that light and dark share one drawing).
 A figure without value keeps its place and shows its symbol: nothing is drawn as zero that is not zero.
 """
 
@@ -83,7 +84,8 @@ def _both(wide: str, narrow: str) -> str:
     return f'<div class="chart-wide">{wide}</div><div class="chart-narrow">{narrow}</div>'
 
 
-def _open(key: str, width: float, height: float, title: str, description: str) -> str:
+def opened(key: str, width: float, height: float, title: str, description: str) -> str:
+    """The start tag of a drawing that screen readers announce by its title and describe by `description`."""
     return (
         f'<svg class="chart" viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="{key}-t {key}-d"'
         f' xmlns="http://www.w3.org/2000/svg"><title id="{key}-t">{escape(title)}</title>'
@@ -91,7 +93,8 @@ def _open(key: str, width: float, height: float, title: str, description: str) -
     )
 
 
-def _text(x: float, y: float, text: str, css: str, anchor: str = "start") -> str:
+def label_text(x: float, y: float, text: str, css: str, anchor: str = "start") -> str:
+    """Words at a place of the drawing, escaped."""
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{css}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
@@ -112,21 +115,21 @@ def _bars(points: Sequence[Point], title: str, language: str, key: str, width: i
     head = 8
     height = head + row * len(points) + 26
     scale = (right - left) / ticks[-1]
-    parts = [_open(key, width, height, title, "; ".join(f"{p.label}: {p.text}" for p in points))]
+    parts = [opened(key, width, height, title, "; ".join(f"{p.label}: {p.text}" for p in points))]
     for tick in ticks:
         x = left + tick * scale
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{head}" y2="{height - 22}"/>')
         if tick in (ticks[0], ticks[-1]) or not is_narrow:
             anchor = "start" if tick == 0 else "middle"
-            parts.append(_text(x, height - 7, tick_text(tick, language), "axis", anchor))
+            parts.append(label_text(x, height - 7, tick_text(tick, language), "axis", anchor))
     for index, point in enumerate(points):
         base = head + row * index
         middle = base + (28 if is_stacked else row / 2)
         css = " total" if point.is_total else ""
         if is_stacked:
-            parts.append(_text(left, base + 15, point.label, f"label{css}"))
+            parts.append(label_text(left, base + 15, point.label, f"label{css}"))
         else:
-            parts.append(_text(label_room - 6, middle + 4.5, point.label, f"label{css}", "end"))
+            parts.append(label_text(label_room - 6, middle + 4.5, point.label, f"label{css}", "end"))
         if point.value is not None:
             end = left + point.value * scale
             if with_interval:
@@ -145,7 +148,7 @@ def _bars(points: Sequence[Point], title: str, language: str, key: str, width: i
             after = left + max(point.value, point.upper or 0 if with_interval else 0) * scale + 8
         else:
             after = left + 6
-        parts.append(_text(after, middle + 4.5, point.text, "value"))
+        parts.append(label_text(after, middle + 4.5, point.text, "value"))
     parts.append("</svg>")
     return "".join(parts)
 
@@ -164,16 +167,16 @@ def _lines(series: Sequence[Series], title: str, language: str, key: str, width:
     places_in_time = _places(series, left, right)
     lift = (bottom - head) / ticks[-1]
     description = "; ".join(f"{s.name}: " + ", ".join(f"{p.label} {p.text}" for p in s.points) for s in series)
-    parts = [_open(key, width, height, title, description)]
+    parts = [opened(key, width, height, title, description)]
     for tick in ticks:
         y = bottom - tick * lift
         parts.append(f'<line class="grid" x1="{left:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(_text(left - 8, y + 4.5, tick_text(tick, language), "axis", "end"))
+        parts.append(label_text(left - 8, y + 4.5, tick_text(tick, language), "axis", "end"))
     room = max((len(p) for p in periods), default=4) * CHARACTER + 10
     nearest = math.inf
     for x, period in reversed(list(zip(places_in_time, periods, strict=True))):
         if nearest - x >= room:
-            parts.append(_text(x, bottom + 19, period, "axis", "middle"))
+            parts.append(label_text(x, bottom + 19, period, "axis", "middle"))
             nearest = x
     ends: list[tuple[float, int, str]] = []
     for number, one in enumerate(series):
@@ -236,7 +239,7 @@ def _end_names(ends: list[tuple[float, int, str]], right: float, head: float, bo
         for index in range(len(placed) - 1, -1, -1):
             placed[index] = (min(placed[index][0], limit), placed[index][1], placed[index][2])
             limit = placed[index][0] - gap
-    return [_text(right + 12, y + 4.5, name, f"name s{number % 6 + 1}") for y, number, name in placed]
+    return [label_text(right + 12, y + 4.5, name, f"name s{number % 6 + 1}") for y, number, name in placed]
 
 
 def _legend(series: Sequence[Series], top: float) -> list[str]:
@@ -245,40 +248,5 @@ def _legend(series: Sequence[Series], top: float) -> list[str]:
         y = top + 20 * number
         css = f"s{number % 6 + 1}"
         parts.append(f'<line class="line {css}" x1="4" x2="26" y1="{y - 4:.1f}" y2="{y - 4:.1f}"/>')
-        parts.append(_text(34, y, one.name, "label"))
+        parts.append(label_text(34, y, one.name, "label"))
     return parts
-
-
-_TILES = {
-    "MMR": (0, 0), "LAO": (1, 0), "VNM": (2, 0),
-    "THA": (0, 1), "KHM": (1, 1), "PHL": (3, 1),
-    "MYS": (0, 2), "BRN": (2, 2),
-    "SGP": (0, 3), "IDN": (1, 3), "TLS": (3, 3),
-}  # fmt: skip
-"""Place of each member in the tile grid: neighbours stay neighbours, every member has the same size."""
-
-
-def tile_grid(points: dict[str, Point], title: str, key: str) -> str:
-    """The members as equal tiles, darker for higher figures; a member without figure is an empty tile with its symbol.
-
-    Shades are the five ranks groups of the figures shown: they order members, they do not measure distance.
-    """
-    side, gap = 66, 5
-    width, height = 4 * side + 3 * gap, 4 * side + 3 * gap
-    values = sorted({p.value for p in points.values() if p.value is not None})
-    described = "; ".join(f"{p.label}: {p.text}" for p in points.values())
-    parts = [_open(key, width, height, title, described)]
-    for code, (column, line) in _TILES.items():
-        point = points.get(code)
-        if point is None:
-            continue
-        x, y = column * (side + gap), line * (side + gap)
-        shade = "none"
-        if point.value is not None:
-            shade = str(1 + (values.index(point.value) * 5) // len(values))
-        parts.append(f'<g class="tile t{shade}"><rect x="{x}" y="{y}" width="{side}" height="{side}" rx="3"/>')
-        parts.append(_text(x + side / 2, y + 26, code, "code", "middle"))
-        parts.append(_text(x + side / 2, y + 48, point.text, "figure", "middle"))
-        parts.append("</g>")
-    parts.append("</svg>")
-    return "".join(parts)

@@ -7,13 +7,15 @@ import polars as pl
 from markupsafe import Markup
 
 from warehouse.catalogue.regional_catalogue import RegionalTable
-from warehouse.publishing.pages.charts import Point, tile_grid
+from warehouse.publishing.pages.asean_page import has_members
+from warehouse.publishing.pages.charts import Point
+from warehouse.publishing.pages.member_tiles import tile_grid
 from warehouse.publishing.pages.page import Page, Site, entries_of
 
 
 def pages(site: Site) -> Iterator[Page]:
     """The overview."""
-    values = {"cards": table_cards(site), "tiles": tiles(site)}
+    values = {"cards": table_cards(site), "tiles": tiles(site), "has_asean": has_members(site)}
     yield Page("index.html", "home.html", site.say("home"), site.say("about"), values, nav="home")
 
 
@@ -58,6 +60,7 @@ def _table_card(site: Site, table: RegionalTable) -> dict[str, Any]:
 def tiles(site: Site) -> list[dict[str, Any]]:
     """One tile grid per column of the tables whose rows are the members of ASEAN, at most six."""
     lang = site.language
+    ends = (site.say("lower_end"), site.say("higher_end"))
     tiles = []
     seen: set[str] = set()
     for table in site.content.catalogue.regional.tables:
@@ -80,7 +83,7 @@ def tiles(site: Site) -> list[dict[str, Any]]:
                     "title": title,
                     "unit": column[f"unit_{lang}"],
                     "has_practice": bool(cells["is_practice"].any()),
-                    "svg": Markup(tile_grid(points, title, f"tile-{table.code}-{column['column_order']}")),
+                    "svg": Markup(tile_grid(points, title, f"tile-{table.code}-{column['column_order']}", ends)),
                 }
             )
     return tiles[:6]

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from warehouse.publishing import wording
 from warehouse.publishing.content import ReleaseContent
 from warehouse.publishing.pages import (
+    asean_page,
     change_page,
     corridor_page,
     indicator_page,
@@ -28,6 +29,7 @@ from warehouse.publishing.pages.page import Page, Site
 LANGUAGES = ("en", "vi")
 MAKERS: tuple[Callable[[Site], Iterator[Page]], ...] = (
     overview_page.pages,
+    asean_page.pages,
     table_page.pages,
     indicator_page.pages,
     corridor_page.pages,
