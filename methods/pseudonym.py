@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 TOKEN_HEX_LENGTH = 40
@@ -62,9 +62,12 @@ def canonical_name(*parts: str) -> str:
 
 
 class Pseudonymiser:
-    """Makes tokens with one key. Its text forms show the key's id, never the key."""
+    """Makes tokens with one key. Its text forms show the key's id, never the key.
 
-    def __init__(self, key: str | bytes, key_id: str) -> None:
+    `erased`: digests (`erasure_digest`) of the persons and records that were erased and must not be written again.
+    """
+
+    def __init__(self, key: str | bytes, key_id: str, erased: Collection[str] = ()) -> None:
         raw = key.encode() if isinstance(key, str) else key
         if len(raw) < _MINIMUM_KEY_BYTES:
             raise PseudonymKeyError(
@@ -73,6 +76,7 @@ class Pseudonymiser:
             )
         self._key = raw
         self.key_id = key_id
+        self._erased = frozenset(erased)
 
     def __repr__(self) -> str:
         return f"Pseudonymiser(key_id={self.key_id!r})"
@@ -83,6 +87,18 @@ class Pseudonymiser:
             return None
         message = _SEPARATOR.join(["mhwg", programme, kind, *parts])
         return hmac.new(self._key, message.encode(), hashlib.sha256).hexdigest()[:TOKEN_HEX_LENGTH]
+
+    def erasure_digest(self, kind: str, text: str) -> str:
+        """What is kept of an erased person or record: enough to know it again, and for nobody without the key."""
+        message = _SEPARATOR.join(["mhwg", "erased", kind, text])
+        return hmac.new(self._key, message.encode(), hashlib.sha256).hexdigest()
+
+    def is_erased(self, kind: str, text: str | None) -> bool:
+        """True for a person (`person`: the token) or a record (`record`: server and UID; `contract`: the token) that was erased.
+
+        Whoever hashes identifiers asks before a byte is written: a source goes on sending those whom it was not told to forget.
+        """
+        return bool(self._erased) and text is not None and self.erasure_digest(kind, text) in self._erased
 
     def person_token(
         self,

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -16,6 +17,7 @@ from assets.inbox import Inbox
 from assets.reference.fetch import ReferenceServices
 from expectations.scales import GreatExpectationsScales
 from methods.pseudonym import Pseudonymiser
+from pipelines.erasure import erase_again, pseudonymiser_of
 from pipelines.practice_ground import Ground, practice_ground
 from pipelines.run_tags import Purpose, purpose_of
 from pipelines.settings import FileSource, Settings, load_settings
@@ -109,7 +111,10 @@ def build_resources(settings: Settings, sources: Sequence[str] = ()) -> dict[str
 
     @dg.resource(description="The restricted warehouse; one writer.")
     def warehouse(_: dg.InitResourceContext) -> Warehouse:
-        return warehouse_of(settings, patience_seconds=RUN_PATIENCE_SECONDS)
+        store = warehouse_of(settings, patience_seconds=RUN_PATIENCE_SECONDS)
+        # An older state may have been put back by hand: whoever was erased since is erased again before anything is read.
+        erase_again(settings, store, datetime.now(UTC))
+        return store
 
     @dg.resource(description="Where received payloads are kept, content-addressed; one run at a time for each source.")
     def landing(context: dg.InitResourceContext) -> Iterator[Landing]:
@@ -128,7 +133,7 @@ def build_resources(settings: Settings, sources: Sequence[str] = ()) -> dict[str
 
     @dg.resource(description="Keyed hash of identifiers.")
     def pseudonymiser(_: dg.InitResourceContext) -> Pseudonymiser:
-        return Pseudonymiser(settings.pseudonym_key(), settings.pseudonym.key_id)
+        return pseudonymiser_of(settings)
 
     @dg.resource(required_resource_keys={"ground"}, description="The DHIS2 servers named in the settings.")
     def dhis2_servers(context: dg.InitResourceContext) -> dict[str, Dhis2Server]:

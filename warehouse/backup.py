@@ -21,14 +21,18 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from warehouse.erasure import LIST, merged_list
 from warehouse.migrations import SCHEMA_VERSION, stored_version
 from warehouse.store import Warehouse, code_version, stored_fingerprint
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-PARTS = ("warehouse.duckdb", "landing", "release", "inbox", "practice", "settings")
+PARTS = ("warehouse.duckdb", "landing", "release", "inbox", "practice", "erasures", "settings")
 """What of the state folder is kept, and the settings file beside it. Dagster's own records can be made anew and hold nothing of
 the data."""
+
+KEPT_ON = "erasures"
+"""The list of erased persons and its proofs only grow: a restored one is joined with the one that stands, never put in its place."""
 
 
 class BackupError(Exception):
@@ -148,7 +152,7 @@ def restore_backup(path: Path, state: Path, *, replace: bool = False) -> Backup:
             f"{SCHEMA_VERSION}). Install that version and restore with it.",
             file=path.name,
         )
-    standing = [part for part in PARTS if (state / part).exists() or (state / part).is_symlink()]
+    standing = [part for part in PARTS if part != KEPT_ON and ((state / part).exists() or (state / part).is_symlink())]
     if standing and not replace:
         raise BackupError(
             f"{state} holds {', '.join(standing)} already; `mhwg restore {path} --replace` sets them aside first.",
@@ -169,10 +173,30 @@ def restore_backup(path: Path, state: Path, *, replace: bool = False) -> Backup:
         for part in (*standing, "warehouse.duckdb.wal"):
             if (state / part).exists() or (state / part).is_symlink():
                 os.rename(state / part, kept / part)
+    _join_erasures(aside / KEPT_ON, state / KEPT_ON)
     for restored in sorted(aside.iterdir()):
         os.rename(restored, state / restored.name)
     aside.rmdir()
     return found
+
+
+def _join_erasures(restored: Path, standing: Path) -> None:
+    """`standing` has the erasures and proofs of both; `restored` is gone."""
+    if not restored.exists():
+        return
+    standing.mkdir(mode=0o700, exist_ok=True)
+    lists = [folder / LIST for folder in (restored, standing) if (folder / LIST).exists()]
+    if lists:
+        text = merged_list(*(path.read_text(encoding="utf-8") for path in lists))
+        joined = standing / f".{LIST}.part"
+        descriptor = os.open(joined, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.replace(joined, standing / LIST)
+    for proof in sorted(restored.iterdir()):
+        if proof.name != LIST and not (standing / proof.name).exists():
+            os.rename(proof, standing / proof.name)
+    shutil.rmtree(restored)
 
 
 def _members(state: Path) -> Iterator[str]:

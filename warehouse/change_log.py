@@ -20,9 +20,10 @@ from warehouse.completeness import FOOTNOTE as REPORTS_INCOMPLETE
 from warehouse.history import as_naive_utc
 from warehouse.indicator_engine import KEY_COLUMNS, OBSERVATION_SCHEMA, compute_with_findings
 from warehouse.indicator_sql import compile_sql, compile_weight_sql
-from warehouse.store_state import CoreMoves, tables_read
+from warehouse.store_state import REMOVALS, CoreMoves, tables_read
 
 CAUSES: tuple[str, ...] = (
+    *REMOVALS,
     "definition_change",
     "method_change",
     "time_passed",
@@ -35,8 +36,9 @@ CAUSES: tuple[str, ...] = (
     "reports_outstanding",
     "unexplained",
 )
-"""Causes in the order in which they are let act: first how is counted, then what the world around says, then the records from
-the oldest news to the newest, and last what we changed ourselves."""
+"""Causes in the order in which they are let act: first what was removed from every state of the store (no state is left that
+has it, so whatever acted before would be blamed for it; `mhwg erase` computes anew at once), then how is counted, then what the
+world around says, then the records from the oldest news to the newest, and last what we changed ourselves."""
 
 CELL_KEY: tuple[str, ...] = tuple(name for name in KEY_COLUMNS if name != "definition_version")
 """A cell is the same cell under a new definition; the versions stand beside it."""

@@ -15,7 +15,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -279,6 +279,95 @@ class Landing:
     def settle_pulls(self, source_code: str) -> None:
         """No pull of the source waits any more: each was loaded, or brought nothing new."""
         shutil.rmtree(self.root / _safe(source_code) / ".pulls", ignore_errors=True)
+
+    def rewrite(self, receipt: Receipt, keep: Callable[[bytes], bytes | None]) -> tuple[Receipt, int]:
+        """The landed JSON lines of a receipt are those that `keep` hands back; returns the receipt as it is now and the number of
+        lines that are gone or changed. Files in another form are left as they are.
+
+        The one exception to "raw is immutable": a person who is erased or whose period is over must be gone from here too. The
+        receipt keeps its id and says in `parameters` how many lines were removed and what the payload's digest was as received.
+        Cut off half-way, the next call ends what was begun.
+        """
+        folder = self.root / receipt.path
+        begun = folder / ".rewriting"
+        changed = 0
+        for path in self.files(receipt):
+            if path.suffix != ".jsonl":
+                continue
+            lines = path.read_bytes().splitlines(keepends=True)
+            kept = [keep(line) for line in lines]
+            differing = sum(new != old for new, old in zip(kept, lines, strict=True))
+            if not differing:
+                continue
+            begun.touch(mode=0o600)
+            changed += differing
+            aside = path.with_name("." + path.name + ".part")
+            aside.write_bytes(b"".join(line for line in kept if line is not None))
+            os.replace(aside, path)
+        if not begun.exists():
+            return receipt, 0
+        files = {path.name: path for path in self.files(receipt)}
+        payload = hashlib.sha256(
+            "\n".join(f"{_file_sha256(path)}  {name}" for name, path in files.items()).encode()
+        ).hexdigest()
+        removed = {
+            "removed_lines": int(receipt.parameters.get("removed_lines", 0)) + changed,
+            "received_sha256": receipt.parameters.get("received_sha256", receipt.payload_sha256),
+        }
+        after = replace(
+            receipt,
+            payload_sha256=payload,
+            byte_count=sum(path.stat().st_size for path in files.values()),
+            parameters={**receipt.parameters, **removed},
+        )
+        self._write_receipt(folder, after)
+        self._renote(after)
+        begun.unlink()
+        return after, changed
+
+    def rewritten(self, source_code: str) -> list[Receipt]:
+        """Receipts of the source of which lines were removed since they were received."""
+        return [receipt for receipt in self.receipts(source_code) if "received_sha256" in receipt.parameters]
+
+    def sources(self) -> list[str]:
+        """Sources that have something landed."""
+        if not self.root.exists():
+            return []
+        return sorted(path.name for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+    def drop_incoming(self, pattern: re.Pattern[bytes]) -> int:
+        """No page of a broken pull has what `pattern` finds: the whole pull is gone and begins anew; the number of pulls."""
+        dropped = 0
+        for folder in sorted((self.root / ".incoming").glob("*")) if self.root.exists() else []:
+            if any(pattern.search(path.read_bytes()) for path in folder.rglob("*") if path.is_file()):
+                shutil.rmtree(folder)
+                dropped += 1
+        return dropped
+
+    @staticmethod
+    def _write_receipt(folder: Path, receipt: Receipt) -> None:
+        aside = folder / ".receipt.part"
+        aside.write_text(json.dumps(asdict(receipt), ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
+        os.replace(aside, folder / "receipt.json")
+
+    def _renote(self, receipt: Receipt) -> None:
+        """A waiting pull that has the receipt has it as it is now."""
+        folder = self.root / _safe(receipt.source_code) / ".pulls"
+        for note in sorted(folder.glob("*.json")) if folder.exists() else []:
+            entries = [Receipt(**entry) for entry in json.loads(note.read_text(encoding="utf-8"))]
+            if any(entry.receipt_id == receipt.receipt_id for entry in entries):
+                now = [
+                    replace(
+                        entry,
+                        payload_sha256=receipt.payload_sha256,
+                        byte_count=receipt.byte_count,
+                        parameters={**entry.parameters, **receipt.parameters},
+                    )
+                    if entry.receipt_id == receipt.receipt_id
+                    else entry
+                    for entry in entries
+                ]
+                self._write_note(receipt.source_code, note.stem, now)
 
     def discard(self, receipt: Receipt) -> None:
         """The landed files of a pull that brought nothing new are gone."""

@@ -328,6 +328,23 @@ class Warehouse:
         )
         return dict(found.iter_rows())
 
+    def rewrite(self) -> None:
+        """The file holds what its tables hold and nothing else: blocks of deleted rows, which DuckDB keeps until they are
+        used again, are gone with the old file. Readers that have it open keep the old one until they close it."""
+        fresh = self.path.with_name(f".{self.path.name}.rewriting")
+        fresh.unlink(missing_ok=True)
+        with self.connect_as_is() as connection:
+            connection.execute("checkpoint")
+            ((name,),) = connection.execute("select current_database()").fetchall()
+            connection.execute(f"attach {schema.quote_literal(str(fresh))} as rewritten")
+            os.chmod(fresh, 0o600)
+            connection.execute(f'copy from database "{name}" to rewritten')
+            connection.execute("detach rewritten")
+        with fresh.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(fresh, self.path)
+        self.path.with_name(self.path.name + ".wal").unlink(missing_ok=True)
+
     def last_refresh_at(self) -> datetime | None:
         """System time of the last refresh that wrote anything; None for a new store."""
         if not self.exists:

@@ -17,6 +17,9 @@ from warehouse.store import fetch_frame
 
 CURRENT_VIEW = re.compile(r"\b(core|estimate|restricted)\.([a-z0-9_]+)_current\b")
 
+REMOVALS = ("erasure", "retention")
+"""Causes that take rows away with all their versions (`ops.removal`)."""
+
 FRAMES = (
     "core.area",
     "core.area_membership",
@@ -183,6 +186,13 @@ class CoreMoves:
             )
         self._causes[table.name] = {
             row[0] for row in self._connection.execute(f"select distinct cause_code from {moved}").fetchall()
+        }
+        self._causes[table.name] |= {
+            row[0]
+            for row in self._connection.execute(
+                "select distinct cause_code from ops.removal where table_name = $table and removed_at > $at and row_count > 0",
+                {"table": table.name, "at": self._before_at},
+            ).fetchall()
         }
 
     def _source_cause(self, table: Table, moved: str) -> str:

@@ -108,7 +108,7 @@ def pull_instance(
     if mapping.referral is not None:
         run.pull_tracker(pseudonymiser)
         if reconcile and since is not None:
-            run.pull_listing()
+            run.pull_listing(pseudonymiser)
     if mapping.data_sets:
         roots = metadata.topmost(mapping.root_org_units, units)
         below = metadata.children_of(units)
@@ -210,17 +210,25 @@ class _Run:
         referral = self.mapping.referral
         assert referral is not None
 
-        def landed(row: Mapping[str, Any]) -> dict[str, Any]:
-            return landed_record(row, referral, pseudonymiser)
+        def landed(row: Mapping[str, Any]) -> dict[str, Any] | None:
+            record = landed_record(row, referral, pseudonymiser)
+            is_erased = self._is_erased(row, pseudonymiser) or pseudonymiser.is_erased("person", record["token"])
+            return None if is_erased else record
 
         self._pull_listing("tracker", FIELDS, self.since, landed)
 
-    def pull_listing(self) -> None:
-        """The UIDs of all records that the server still has are landed."""
+    def _is_erased(self, row: Mapping[str, Any], pseudonymiser: Pseudonymiser) -> bool:
+        """True for a person record that was erased here: it is the same record when its identifiers were corrected since."""
+        return pseudonymiser.is_erased("record", f"{self.mapping.code}:{row['trackedEntity']}")
+
+    def pull_listing(self, pseudonymiser: Pseudonymiser) -> None:
+        """The UIDs of all records that the server still has are landed; those of erased persons are not."""
         referral = self.mapping.referral
         assert referral is not None
 
-        def landed(row: Mapping[str, Any]) -> dict[str, Any]:
+        def landed(row: Mapping[str, Any]) -> dict[str, Any] | None:
+            if self._is_erased(row, pseudonymiser):
+                return None
             return {
                 "tracked_entity": row["trackedEntity"],
                 "deleted": row.get("deleted") is True,
@@ -234,7 +242,11 @@ class _Run:
         self._pull_listing("tracker_listing", UID_FIELDS, None, landed)
 
     def _pull_listing(
-        self, part: str, fields: str, since: datetime | None, landed: Callable[[Mapping[str, Any]], dict[str, Any]]
+        self,
+        part: str,
+        fields: str,
+        since: datetime | None,
+        landed: Callable[[Mapping[str, Any]], dict[str, Any] | None],
     ) -> None:
         referral = self.mapping.referral
         assert referral is not None
@@ -242,6 +254,7 @@ class _Run:
         state = json.loads(pull.read(_STATE)) if pull.written(_STATE) else {}
         number, shortfall = int(state.get("files", 0)), int(state.get("shortfall", 0))
         landed_rows, deleted = int(state.get("rows", 0)), int(state.get("deleted", 0))
+        erased = int(state.get("erased", 0))
         start = Position(**state["position"]) if state else self._first_position()
         listing = Listing(
             "trackedEntities",
@@ -252,20 +265,23 @@ class _Run:
             updated_after=since,
         )
         for page in tracker.pages(self.client, self.facts.dialect, listing, start):
-            rows = [landed(row) for row in page.rows]
+            rows = [record for row in page.rows if (record := landed(row)) is not None]
+            erased += len(page.rows) - len(rows)
             number += 1
             pull.write(f"{part}-{number:06d}.jsonl", b"".join(_json_line(row) for row in rows))
             landed_rows += len(rows)
             deleted += sum(1 for row in rows if row["deleted"])
             shortfall = page.shortfall
             state = {
-                "files": number, "rows": landed_rows, "deleted": deleted, "shortfall": shortfall,
+                "files": number, "rows": landed_rows, "deleted": deleted, "erased": erased, "shortfall": shortfall,
                 "position": asdict(page.position),
             }  # fmt: skip
             pull.write(_STATE, _json_bytes(state))
             self._progress(part, page.position.received, page.position.total)
         self.counts[part] = landed_rows
         self.counts[f"{part}_deleted"] = deleted
+        if erased:
+            self.counts[f"{part}_erased"] = erased
         if shortfall:
             self.counts[f"{part}_withheld"] = shortfall
         self._finish(pull, part, landed_rows, since, begun)

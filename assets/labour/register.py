@@ -163,8 +163,14 @@ def pseudonymise(book: Workbook, pseudonymiser: Pseudonymiser) -> tuple[bytes, i
         )
         for row in range(match.header_row + 1, sheet.last_row + 1):
             record = _safe_row(sheet, match, row, pseudonymiser)
-            if record is not None:
-                lines.append(record)
+            if record is None:
+                continue
+            if pseudonymiser.is_erased("person", record["person_token"]) or pseudonymiser.is_erased(
+                "contract", record["contract_token"]
+            ):
+                head["erased_rows"] = head.get("erased_rows", 0) + 1
+                continue
+            lines.append(record)
     text = "\n".join(json.dumps(line, ensure_ascii=False, sort_keys=True) for line in [head, *lines])
     return (text + "\n").encode(), len(lines)
 

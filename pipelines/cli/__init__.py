@@ -221,6 +221,30 @@ def upgrade(as_json: Json = False) -> None:
 
 
 @app.command()
+def erase(
+    pseudonym: Annotated[
+        str, typer.Argument(help="The person's token (column person_token); - reads it from standard input.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed; write nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it for good.")] = False,
+    drop_backups: Annotated[
+        bool, typer.Option("--drop-backups", help="Take a new backup and delete the older ones, which hold the person.")
+    ] = False,
+    compute: Annotated[
+        bool,
+        typer.Option("--compute/--no-compute", help="Compute figures anew at once, or leave it to the next refresh."),
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Erase one person from every table, file and history, with a proof; they do not come back with a pull or a restore."""
+    from pipelines.cli.erase import run
+
+    raise typer.Exit(
+        run(pseudonym, dry_run=dry_run, yes=yes, drop_backups=drop_backups, compute=compute, as_json=as_json)
+    )
+
+
+@app.command()
 def dev(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,

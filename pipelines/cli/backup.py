@@ -12,9 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.cli.console import console
+from pipelines.cli.erase import now_of
+from pipelines.erasure import erase_again, pseudonymiser_of
 from pipelines.failures import Exit, Refused
+from pipelines.resources import warehouse_of
 from pipelines.settings import Settings, load_settings
 from warehouse.backup import Backup, BackupError, restore_backup, take_backup
+from warehouse.erasure import erasures
 from warehouse.locks import held
 from warehouse.store import Warehouse
 
@@ -29,8 +33,13 @@ def backup(to: str | None, *, as_json: bool) -> int:
 def restore(file: str, *, replace: bool, as_json: bool) -> int:
     """The state folder is what the backup holds; what stood there is set aside when `replace` is given."""
     settings = load_settings()
+    if erasures(settings.state_folder):
+        pseudonymiser_of(settings)  # the key tells who of a restored state was erased since: without it nothing begins
     with _alone(settings, "restore"):
         found = restore_backup(Path(file).resolve(), settings.state_folder, replace=replace)
+        again = erase_again(settings, warehouse_of(settings), now_of(settings))
+        if again and not as_json:
+            console().print(f"{again} erasures that are younger than the backup were done again.", highlight=False)
     return _tell(found, f"Restored to {settings.state_folder}: the state of {found.taken_at}", as_json=as_json)
 
 

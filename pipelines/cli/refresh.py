@@ -33,7 +33,11 @@ QUIET = (
     "dagster",
     "dagster._core.execution.plan.active",  # tells of every check of a step that had nothing to weigh
 )
-_TITLES = {"refresh": "Weekly refresh", "release": "Release from what the warehouse holds"}
+_TITLES = {
+    "refresh": "Weekly refresh",
+    "release": "Release from what the warehouse holds",
+    "publish": "Figures and release from what the warehouse holds",
+}
 
 
 @dataclass

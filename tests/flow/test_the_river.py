@@ -230,3 +230,33 @@ def test_mistakes_end_with_their_exit_code_and_no_traceback(river, tmp_path):
     empty.mkdir()
     done = mhwg(empty, "status")
     assert (done.returncode, "mhwg refresh" in done.stderr) == (6, True)
+
+
+def test_an_erased_person_is_gone_from_every_byte_and_the_figures_say_why(river, tmp_path):
+    state, _ = river
+    copy = tmp_path / "var"
+    shutil.copytree(state, copy, symlinks=True)
+    with duckdb.connect(str(copy / "warehouse.duckdb"), read_only=True) as store:
+        ((token, records),) = store.execute(
+            """select person_token, count(distinct instance_code || enrollment_uid) from core.referral_record_current
+            where person_token is not null group by all order by 2 desc, 1 limit 1"""
+        ).fetchall()
+        ((last,),) = store.execute("select max(recorded_from) from indicator.observation").fetchall()
+    assert any(token.encode() in path.read_bytes() for path in copy.rglob("*") if path.is_file())
+    done = mhwg(copy, "erase", token, "--yes", "--json")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    told = json.loads(done.stdout)
+    assert told["tables"]["core.referral_record"] >= records >= 1
+    assert told["tables_after"] == told["files_after"] == {}
+    holding = [path for path in copy.rglob("*") if path.is_file() and token.encode() in path.read_bytes()]
+    assert holding == []
+    with duckdb.connect(str(copy / "warehouse.duckdb"), read_only=True) as store:
+        causes = store.execute(
+            "select distinct cause_code from indicator.change where refresh_at > ?", [last]
+        ).fetchall()
+        failed = store.execute(
+            "select rule_code from ops.check_result where refresh_at > ? and not passed and severity = 'critical'",
+            [last],
+        ).fetchall()
+    assert causes == [("erasure",)]
+    assert failed == []

@@ -55,6 +55,7 @@ class Store:
                 self.connection.execute(current_view_statement(entries[name]))
         self.recorded_at = datetime(2026, 1, 1, tzinfo=UTC)
         self.watermark: str | None = None
+        self.erased: set[str] = set()
 
     def refresh(self, world: Any, *, reconcile: bool = False, page_size: int = 4) -> PullResult:
         self.recorded_at += timedelta(days=1)
@@ -62,7 +63,7 @@ class Store:
         def pull_factory(part: str) -> Any:
             return self.landing.pull("dhis2_stub", part, self.recorded_at, is_practice=True)
 
-        key = Pseudonymiser("a key that is long enough for tests", "k")
+        key = Pseudonymiser("a key that is long enough for tests", "k", self.erased)
         result = pull_instance(
             world.client(max_parallel=1), self.mapping, pull_factory, self.watermark, key, reconcile=reconcile
         )
@@ -241,6 +242,46 @@ def test_rule_25_what_was_purged_without_a_trace_is_closed_by_a_reconciliation(
     world.tick(days=7)
     store.refresh(world, reconcile=True)
     assert store.state()["core.referral_record"] == []
+
+
+def test_an_erased_person_is_never_landed_again_whatever_the_server_sends(
+    stub_world: Any, entries: dict[str, Table], mapping_of: Callable[..., InstanceMapping], folders: Iterator[Path]
+) -> None:
+    world = stub_world(42)
+    people = [world.create() for _ in range(5)]
+    mapping = mapping_of(page_size=2, data_from=datetime(2026, 1, 1).date())
+    world.tick(hours=1)
+    store = Store(entries, next(folders), mapping)
+    store.refresh(world)
+    ((token,),) = store.connection.execute(
+        "select distinct person_token from core.referral_record where tracked_entity_uid = ?", [people[0]]
+    ).fetchall()
+    key = Pseudonymiser("a key that is long enough for tests", "k")
+    store.erased = {key.erasure_digest("person", token), key.erasure_digest("record", f"stub:{people[1]}")}
+    gone = [people[0].encode(), people[1].encode(), token.encode()]
+    for table in ("core.referral_record", "staging.referral_record", "staging.tracked_entity"):
+        store.connection.execute(f"delete from {table} where tracked_entity_uid in (?, ?)", people[:2])
+    shutil.rmtree(store.landing.root)
+    for person in people[:3]:
+        world.edit(person, "ElemOutcom1", "CURED")
+    world.tick(days=1)
+    result = store.refresh(world)
+    assert result.counts["tracker_erased"] == 2  # told, not dropped silently
+    world.tick(days=1)
+    assert store.refresh(world, reconcile=True).counts["tracker_listing_erased"] == 1  # a UID alone shows no token
+    again = Store(entries, next(folders), mapping)
+    again.erased = store.erased
+    again.refresh(world)
+    assert store.state() == again.state()
+    assert len(store.state()["core.referral_record"]) == 3
+    for folder in (store.landing.root, again.landing.root):
+        written = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+        assert people[2].encode() in written
+        assert token.encode() not in written
+        assert people[1].encode() not in written
+    assert gone[0] not in b"".join(
+        path.read_bytes() for path in again.landing.root.rglob("tracker-0*.jsonl") if path.is_file()
+    )
 
 
 def test_a_second_pull_of_nothing_new_changes_nothing(

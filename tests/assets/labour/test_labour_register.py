@@ -121,6 +121,20 @@ def test_each_broken_rule_quarantines_its_row_and_names_its_cell(change: dict[st
     assert not any(secret in fault.message for fault in errors for secret in SECRETS)
 
 
+def test_an_erased_worker_is_not_landed_again_and_that_is_counted() -> None:
+    other = ROW | {"Số hợp đồng": "HD-2", "Số CCCD": "079199000222"}
+    _, safe, rows = safe_form("register.xlsx", workbook(ROW, other), KEY)
+    assert rows == 2
+    worker = json.loads(safe.splitlines()[1])
+    for kind, token in (("person", worker["person_token"]), ("contract", worker["contract_token"])):
+        knowing = Pseudonymiser("a key of the tests, long enough", "test", [KEY.erasure_digest(kind, token)])
+        _, safe, rows = safe_form("register.xlsx", workbook(ROW, other), knowing)
+        assert rows == 1
+        assert json.loads(safe.splitlines()[0])["erased_rows"] == 1
+        assert worker["person_token"].encode() not in safe
+        assert worker["contract_token"].encode() not in safe
+
+
 def test_a_contract_that_stands_twice_counts_once() -> None:
     result, _ = read(ROW, ROW)
     assert [bool(contract["rejections"]) for contract in result.contracts] == [False, True]
