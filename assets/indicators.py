@@ -11,6 +11,7 @@ from assets.loading import derive_table
 from assets.progress import tell_indicator
 from warehouse.catalogue.indicator_catalogue import indicator_catalogue
 from warehouse.catalogue.table_catalogue import tables
+from warehouse.change_log import inputs_of
 from warehouse.clock import Refresh
 from warehouse.completeness import short_of_reports, with_completeness
 from warehouse.indicator_engine import Finding, compute_with_findings
@@ -19,6 +20,7 @@ from warehouse.outages import current_outages, receipts_of, with_outages
 from warehouse.quality import Scales
 from warehouse.refresh_log import delays_of, log_refresh, mark_corrected
 from warehouse.reporting_delay import reporting_delays
+from warehouse.retention import standing_figures
 from warehouse.store import Warehouse
 
 TABLE = "indicator.observation"
@@ -66,7 +68,9 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
                 connection, computed.observations, refresh.as_at, delays_of(found["delay"]), indicator_catalogue()
             )
             short = short_of_reports(connection, corrected, entries, refresh.as_at)
-            return with_outages(with_completeness(corrected, short), outages, receipts_of(connection, outages))
+            marked = with_outages(with_completeness(corrected, short), outages, receipts_of(connection, outages))
+            resting = {entry.code: inputs_of(entry, indicator_catalogue()) for entry in entries}
+            return standing_figures(connection, TABLE, marked, resting)
 
         def tell_changes(load: LoadTransaction, observations: pl.DataFrame) -> None:
             log_refresh(load, observations, refresh.as_at, found["delay"], indicator_catalogue())

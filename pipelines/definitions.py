@@ -18,6 +18,7 @@ from pipelines.jobs import arrivals, jobs, sources_of
 from pipelines.jobs import release as release_job
 from pipelines.progress import progress_logger
 from pipelines.resources import build_resources, settings_in_force
+from pipelines.retention import retention_job, retention_schedule
 from pipelines.schedules import deadline_schedule, release_sensor, source_schedules
 from pipelines.sensors import inbox_sensors
 
@@ -43,8 +44,12 @@ def defs() -> dg.Definitions:
     sources = sources_of(assets)
     return dg.Definitions(
         assets=with_freshness(assets, settings),
-        jobs=[*jobs(assets), *arrivals, release_job],
-        schedules=[*source_schedules(settings, sources), deadline_schedule(settings, sources)],
+        jobs=[*jobs(assets), *arrivals, release_job, retention_job(settings)],
+        schedules=[
+            *source_schedules(settings, sources),
+            deadline_schedule(settings, sources),
+            retention_schedule(settings),
+        ],
         sensors=[release_sensor(settings, sources), *inbox_sensors(settings), *alert_sensors(settings)],
         resources=build_resources(settings, [source.code for source in sources]),
         executor=dg.in_process_executor,

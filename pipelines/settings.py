@@ -35,10 +35,12 @@ class _Part(BaseModel):
 
 
 class Schedule(_Part):
-    """When the sources start, and when the release is built without those that have not ended; both weekly."""
+    """When the sources start, when the release is built without those that have not ended, and when what may no longer be kept
+    is removed; all weekly."""
 
     cron: str = "0 5 * * 1"
     deadline_cron: str = "0 9 * * 1"
+    retention_cron: str = "0 3 * * 2"
     timezone: str = "Asia/Ho_Chi_Minh"
 
     @field_validator("timezone")
@@ -50,7 +52,7 @@ class Schedule(_Part):
             raise ValueError(f"{name!r} is not a time zone, expected a name such as Asia/Ho_Chi_Minh") from fault
         return name
 
-    @field_validator("cron", "deadline_cron")
+    @field_validator("cron", "deadline_cron", "retention_cron")
     @classmethod
     def _cron_is_understood(cls, expression: str) -> str:
         parse_cron(expression, "UTC")

@@ -26,6 +26,7 @@ from warehouse.history import LoadCounts, LoadMode
 from warehouse.landing import Receipt
 from warehouse.quality import RuleOutcome, Scales, WeighingContext, WeighingFailed
 from warehouse.quarantine import Rejected
+from warehouse.retention import without_due
 from warehouse.store import Warehouse
 
 MODELS = Path(__file__).parent / "models"
@@ -481,6 +482,7 @@ class LoadTransaction:
             from warehouse.corrections import overlaid
 
             batch = overlaid(table, batch, self.corrections, self.recorded_at.date())
+        batch = without_due(self.connection, table, batch)
         if mode == "delta" and table.name in self._withdrawn:
             # cardinality: a withdrawn key that a sound row of the same batch has stays with that row
             batch += f"""\nunion all by name select *, true as is_deleted from temp.withdrawn_{table.table_name}

@@ -339,11 +339,11 @@ class Warehouse:
             connection.execute(f"attach {schema.quote_literal(str(fresh))} as rewritten")
             os.chmod(fresh, 0o600)
             connection.execute(f'copy from database "{name}" to rewritten')
-            connection.execute("detach rewritten")
-        with fresh.open("rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(fresh, self.path)
-        self.path.with_name(self.path.name + ".wal").unlink(missing_ok=True)
+            connection.execute("checkpoint rewritten")
+            with fresh.open("rb") as stream:
+                os.fsync(stream.fileno())
+            # While both files are open, and so locked: a writer that waits finds the new one, and nothing it writes is lost.
+            os.replace(fresh, self.path)
 
     def last_refresh_at(self) -> datetime | None:
         """System time of the last refresh that wrote anything; None for a new store."""

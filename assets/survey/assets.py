@@ -32,9 +32,11 @@ from warehouse.catalogue.table_catalogue import tables
 from warehouse.clock import Refresh
 from warehouse.landing import Landing, Receipt
 from warehouse.quality import Scales
+from warehouse.retention import standing_figures
 from warehouse.store import Warehouse, fetch_frame
 
 SOURCE = "survey"
+ESTIMATES = "estimate.survey_estimate"
 LOADS = ("core.survey_wave", "core.survey_person", "core.survey_finding")
 
 
@@ -152,4 +154,7 @@ def estimate_current_people(connection: Any) -> pl.DataFrame:
         connection, "select * from core.survey_person_current order by survey_code, wave_code, person_number"
     )
     designs, measures = load_designs(), load_measures()
-    return estimate_frame(people, designs, measures, pools=load_pools(designs, measures))
+    estimates = estimate_frame(people, designs, measures, pools=load_pools(designs, measures))
+    known = fetch_frame(connection, f"select distinct measure_code from {ESTIMATES}_current")["measure_code"]
+    resting = {code: [ESTIMATES] for code in {*estimates["measure_code"], *known}}
+    return standing_figures(connection, ESTIMATES, estimates, resting)

@@ -245,6 +245,17 @@ def erase(
 
 
 @app.command()
+def retention(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what is due; write nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove what may no longer be kept: the weekly job that enforces the periods of the record of processing."""
+    from pipelines.cli.retention import run
+
+    raise typer.Exit(run(dry_run=dry_run, as_json=as_json))
+
+
+@app.command()
 def dev(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,

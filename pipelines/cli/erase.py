@@ -28,7 +28,7 @@ def run(token: str, *, dry_run: bool, yes: bool, drop_backups: bool, compute: bo
     if not settings.state_folder.exists():
         raise Refused("nothing has been refreshed yet, so nobody can be erased.", Exit.NOT_FOUND)
     if dry_run:
-        with _busy("Searching every table and file ..."):
+        with busy("Searching every table and file ..."):
             found = look(settings, warehouse_of(settings), person)
         return _tell(found, as_json=as_json)
     if not yes:
@@ -39,7 +39,7 @@ def run(token: str, *, dry_run: bool, yes: bool, drop_backups: bool, compute: bo
     pseudonymiser_of(settings)  # without the key nothing begins
     holder = f"mhwg erase, process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     lock = settings.state_folder / "locks" / "refresh.lock"
-    with held(lock, "the refresh", holder), _busy("Erasing, and searching every table and file ..."):
+    with held(lock, "the refresh", holder), busy("Erasing, and searching every table and file ..."):
         outcome = erase(
             settings,
             warehouse_of(settings),
@@ -53,7 +53,7 @@ def run(token: str, *, dry_run: bool, yes: bool, drop_backups: bool, compute: bo
     return _tell(outcome, as_json=as_json)
 
 
-def _busy(words: str) -> Any:
+def busy(words: str) -> Any:
     """A sign of life on a terminal while the block runs."""
     out = error_console()
     return out.status(words) if out.is_terminal else nullcontext()

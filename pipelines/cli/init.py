@@ -21,6 +21,7 @@ state = "var"
 [schedule]
 cron = "$cron"            # when the sources start: minute, hour, day, month, weekday (1 = Monday)
 deadline_cron = "$deadline"   # when the release is built without those that have not ended
+retention_cron = "$retention"   # when what may no longer be kept is removed (docs/processing-record.md)
 timezone = "$zone"
 
 [pseudonym]
@@ -86,6 +87,7 @@ def run(target: str | None) -> int:
         organisation=Settings.model_fields["organisation"].default,
         cron=Schedule().cron,
         deadline=Schedule().deadline_cron,
+        retention=Schedule().retention_cron,
         zone=zone_of_machine() or Schedule().timezone,
     )
     try:

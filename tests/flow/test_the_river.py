@@ -255,7 +255,7 @@ def test_an_erased_person_is_gone_from_every_byte_and_the_figures_say_why(river,
             "select distinct cause_code from indicator.change where refresh_at > ?", [last]
         ).fetchall()
         failed = store.execute(
-            "select rule_code from ops.check_result where refresh_at > ? and not passed and severity = 'critical'",
+            "select rule_code from ops.check_result where refresh_at > ? and not is_passed and severity_code = 'critical'",
             [last],
         ).fetchall()
     assert causes == [("erasure",)]

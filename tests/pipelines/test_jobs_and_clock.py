@@ -60,7 +60,8 @@ def test_every_source_instance_has_a_run_of_its_own(house):
 def test_ticks_are_monday_five_and_nine_in_viet_nam(house):
     definitions, _, _ = house
     for schedule in definitions.schedules or []:
-        at = "0 9 * * 1" if schedule.name == "release_deadline" else "0 5 * * 1"
+        others = {"release_deadline": "0 9 * * 1", "weekly_retention": "0 3 * * 2"}
+        at = others.get(schedule.name, "0 5 * * 1")
         assert (schedule.cron_schedule, schedule.execution_timezone) == (at, "Asia/Ho_Chi_Minh"), schedule.name
         assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
 

@@ -1,7 +1,7 @@
 """The record of processing: what personal data the warehouse holds, why, on what ground, how long, and who receives it.
 
 Belongs here: the typed model of `processing.toml` and the record as text and as data. Does not belong here: enforcing a
-period, erasing a person. Source: Law 91/2025/QH15 asks every controller for such a record.
+period (`warehouse.retention`), erasing a person (`warehouse.erasure`). Source: Law 91/2025/QH15 asks every controller for such a record.
 """
 
 from functools import cache
@@ -36,6 +36,10 @@ class Record(Entry):
     controller: str
     law: str
     note: str
+    run_log_days: int = Field(ge=1)
+    """How long Dagster's records of runs are kept: they hold counts and names of accounts, no persons."""
+    audit_log_days: int = Field(ge=1)
+    """How long it is kept who ran which command."""
     processing: tuple[Processing, ...]
 
 
@@ -78,6 +82,8 @@ def as_data() -> dict[str, Any]:
         "controller": record.controller,
         "law": record.law,
         "note": record.note,
+        "run_log_days": record.run_log_days,
+        "audit_log_days": record.audit_log_days,
         "processing": [
             {
                 **entry.model_dump(),
@@ -101,8 +107,17 @@ def record_page() -> str:
         record["note"],
         "",
         "Made from `warehouse/catalogue/processing.toml` and the data class of every column by `make docs`; for a program,",
-        "`mhwg processing --json`. Purposes and periods are proposals until the controller has confirmed them; no job enforces",
-        "a period yet.",
+        "`mhwg processing --json`. Purposes and periods are proposals until the controller has confirmed them.",
+        "",
+        "The weekly job `retention` enforces the periods (`mhwg retention --dry-run` shows what is due): a row is due when what it",
+        "tells of was over longer ago than the period; it goes with all its versions and its landed lines, and the warehouse file is",
+        "written anew. Figures of periods that began before that day stand as they were last computed. Backups are not reached by the",
+        "job: keep none that is older than the shortest period allows.",
+        "",
+        "A person is erased on request by `mhwg erase`, with a proof, in every table, version and file, and is left out of later pulls",
+        "and restores (docs/runbook.md). Survey respondents carry no pseudonym and cannot be found again.",
+        "",
+        f"Records of runs are kept for {record['run_log_days']} days, who ran which command for {record['audit_log_days']} days.",
         "",
     ]
     for entry in record["processing"]:
