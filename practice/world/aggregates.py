@@ -17,6 +17,26 @@ from practice.world.records import DataValue, Registration
 FIRST_MONTH = (2024, 1)
 DELETED = None
 PURGED = "\0purged"
+ONE_SIDE_SHARE = 0.02
+"""Reports whose corrections were made line by line: paper where a part may exceed its whole, as the review must find."""
+
+PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "HIV_TESTED": (("HIV_POSITIVE",),),
+    "MAL_BORDER_TESTED": (("MAL_BORDER_POSITIVE",),),
+    "MAL_BORDER_POSITIVE": (("MAL_BORDER_FOLLOWED",),),
+    "MAL_MOBILE_TESTED": (("MAL_MOBILE_POSITIVE",),),
+    "MAL_MOBILE_POSITIVE": (("MAL_MOBILE_FOLLOWED",),),
+    "MAL_CONFIRMED": (("MAL_CLASSIFIED",), ("MAL_BORDER_POSITIVE", "MAL_MOBILE_POSITIVE")),
+    "MAL_CLASSIFIED": (("MAL_IMPORTED",),),
+    "TB_OUTCOME_COHORT": (
+        tuple(
+            f"TB_OUTCOME_{name}"
+            for name in ("CURED", "COMPLETED", "FAILED", "DIED", "LOST", "NOT_EVALUATED", "MOVED_SECOND_LINE")
+        ),
+    ),
+}
+"""Whole -> groups of parts, each of which together is not more than the whole."""
+
 _TB_AGE_WEIGHTS = (1, 1, 2, 5, 8, 17, 18, 18, 16, 14, 1)
 _HIV_AGE_WEIGHTS = (3, 30, 55, 12)
 
@@ -155,6 +175,8 @@ class AggregateWorld:
             )
         if data_set.code == "TB_MONTHLY":
             _correct_both_sides(data_set, cells)
+        elif stream(self.seed, "one side", data_set.code, period, facility.code).random() >= ONE_SIDE_SHARE:
+            _correct_within_whole(data_set, cells)
         share = draw.random()
         registered: datetime | None = at + timedelta(minutes=20) + timedelta(days=draw.choice((0, 0, 0, 1, 2)))
         if share < 0.05:
@@ -274,6 +296,65 @@ def _correct_both_sides(data_set: DataSet, cells: list[ValueHistory]) -> None:
             change -= taken
             if not change:
                 break
+
+
+def _correct_within_whole(data_set: DataSet, cells: list[ValueHistory]) -> None:
+    """No correction of a report makes a part larger than its whole: the new figure goes as far as the others let it.
+
+    Drawn cell by cell, corrections left every tenth report with more positives than tested or more outcomes than patients: a
+    warning that was the generator's and nobody's fault.
+    """
+    concept_of = {element.uid: element.concept_code for element in data_set.elements}
+    now: dict[tuple[str, str], int] = {}
+    for cell in cells:
+        first = cell.entries[0][1] or ""
+        if first.isdigit():
+            now[concept_of[cell.element], cell.option_combo] = int(first)
+    steps = sorted(
+        (
+            (at, number, entry)
+            for number, cell in enumerate(cells)
+            for entry, (at, _) in enumerate(cell.entries)
+            if entry
+        ),
+        key=lambda step: step[:2],
+    )
+    dropped: set[tuple[int, int]] = set()
+    for _, number, entry in steps:
+        cell = cells[number]
+        concept, combo = concept_of[cell.element], cell.option_combo
+        text = cell.entries[entry][1]
+        if (concept, combo) not in now or text == PURGED:
+            if (number, entry - 1) in dropped:
+                dropped.add((number, entry))  # what was not deleted cannot be purged
+            continue
+        wanted = int(text) if text and text.isdigit() else 0
+        allowed = min(max(wanted, _least(concept, combo, now)), _most(concept, combo, now))
+        if allowed == now[concept, combo] or (text is DELETED and allowed > 0):
+            dropped.add((number, entry))
+            continue
+        if text is not DELETED:
+            cell.entries[entry] = (cell.entries[entry][0], str(allowed))
+        now[concept, combo] = allowed
+    for number, cell in enumerate(cells):
+        cell.entries = [kept for entry, kept in enumerate(cell.entries) if (number, entry) not in dropped]
+
+
+def _least(concept: str, combo: str, now: dict[tuple[str, str], int]) -> int:
+    """The smallest figure that still holds the parts of a whole."""
+    sums = [sum(now.get((part, combo), 0) for part in parts) for parts in PARTS.get(concept, ())]
+    return max(sums, default=0)
+
+
+def _most(concept: str, combo: str, now: dict[tuple[str, str], int]) -> int:
+    """The largest figure that its whole holds beside the other parts."""
+    rooms = [
+        now.get((whole, combo), 0) - sum(now.get((part, combo), 0) for part in parts if part != concept)
+        for whole, groups in PARTS.items()
+        for parts in groups
+        if concept in parts
+    ]
+    return max(0, min(rooms)) if rooms else 10**6
 
 
 def facility_rate(seed: int, code: str) -> float:
