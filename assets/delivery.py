@@ -14,6 +14,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from assets.labour.headings import bulletin_headings
+from assets.labour.read import REFUSAL_NAME
+from assets.labour.register import SAFE_NAME
 from warehouse.drift import UNTYPED, Field, PartDrift, judge
 from warehouse.landing import Landing, Receipt
 
@@ -40,12 +43,21 @@ def judge_delivery(
 ) -> list[PartDrift]:
     """Everything in one pull that has fields, held against the fields that were last accepted for its part."""
     group = source_code.split("_")[0]
-    return [
-        judge(connection, source_code, group, part, receipt.receipt_id, fields)
-        for receipt in receipts
-        for path in landing.files(receipt)
-        for part, fields in _of_file(path, receipt).items()
-    ]
+    drifts = []
+    for receipt in receipts:
+        for path in landing.files(receipt):
+            found = _of_file(path, receipt)
+            drifts += [
+                judge(connection, source_code, group, part, receipt.receipt_id, fields)
+                for part, fields in found.items()
+            ]
+            if source_code == "labour" and path.name not in (SAFE_NAME, REFUSAL_NAME):
+                headings = bulletin_headings(path.read_bytes(), path.name)
+                drifts += [
+                    judge(connection, source_code, group, part, receipt.receipt_id, each.fields, each.meaning)
+                    for part, each in headings.items()
+                ]
+    return drifts
 
 
 def without_stopped(pull: Sequence[Receipt], drifts: Sequence[PartDrift]) -> tuple[Receipt, ...]:
@@ -62,7 +74,7 @@ def _of_file(path: Path, receipt: Receipt) -> Mapping[str, Sequence[Field]]:
         return _of_document(path, _OBJECTS[path.name])
     if path.suffix == ".json" and receipt.kind_code == "survey_wave":
         return _of_survey_file(path, receipt)
-    if path.name == "safe-register.jsonl":
+    if path.name == SAFE_NAME:
         return _of_register(path)
     if path.suffix == ".csv" and receipt.source_code in ("programme", "reference"):
         return _of_csv(path, "register" if receipt.source_code == "programme" else path.stem)

@@ -212,12 +212,17 @@ def _known_in_form(
         judged = [judge_delivery(None, source_code, pull, landing) for pull in waiting]
     report.drifts = [found for drifts in judged for found in drifts]
     changed = [found for found in report.drifts if found.decision.differences]
+    files = {receipt.receipt_id: receipt.locator for pull in waiting for receipt in pull if receipt.kind_code == "file"}
+
+    def explained(found: PartDrift) -> str:
+        where = f" ({files[found.receipt_id].removeprefix('inbox:')})" if found.receipt_id in files else ""
+        return found.decision.explanation(f"{source_code} {found.part_code}{where}")
+
     for found in changed:
-        log.warning("%s", found.decision.explanation(f"{source_code} {found.part_code}"))
+        log.warning("%s", explained(found))
     stopped = [found for found in changed if found.decision.is_stopped]
     if stopped:
-        sentences = [found.decision.explanation(f"{source_code} {found.part_code}") for found in stopped]
-        report.fault = " | ".join(dict.fromkeys(sentences))
+        report.fault = " | ".join(dict.fromkeys(explained(found) for found in stopped))
     if changed:
         with warehouse.connect() as connection:
             drift.note(connection, changed, recorded_at)

@@ -4,8 +4,8 @@ Belongs here: recognising new, missing, renamed and retyped fields, the policy t
 belong here: reading a source (`assets.delivery`), the columns of our own tables (`expectations.structure`).
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -96,11 +96,14 @@ class Decision:
         return f"{source}: {changes} The load went on."
 
 
-def recognise(expected: Sequence[Field], received: Mapping[str, str]) -> tuple[Difference, ...]:
+def recognise(
+    expected: Sequence[Field], received: Mapping[str, str], understood: Collection[str] = ()
+) -> tuple[Difference, ...]:
     """Differences between the expected fields and those received (name -> type), in the order missing, renamed, retyped, new.
 
     A field found under one of its aliases is renamed for certain. A missing field and a new one of the same type and a
-    like name are a likely renaming, which a person confirms by adding the alias.
+    like name are a likely renaming, which a person confirms by adding the alias. `understood`: received names whose
+    meaning the reader knows: none of them is a field of another meaning under a new name ("this quarter" is not "this month").
     """
     renamed: dict[str, str] = {}
     differences: list[Difference] = []
@@ -113,7 +116,7 @@ def recognise(expected: Sequence[Field], received: Mapping[str, str]) -> tuple[D
     lost = [entry for entry in expected if entry.name not in received and entry.name not in renamed]
     extra = [name for name in received if name not in known and name not in renamed.values()]
     for entry in lost:
-        likely = _likely(entry, extra, received)
+        likely = _likely(entry, [name for name in extra if name not in understood], received)
         if likely is not None:
             extra.remove(likely)
             differences.append(Difference("renamed", entry.name, entry.name, likely, certain=False))
@@ -230,15 +233,36 @@ def judge(
     part_code: str,
     receipt_id: str,
     fields: Sequence[Field],
+    meaning: Callable[[str], str | None] | None = None,
 ) -> PartDrift:
-    """One part of a delivery against the fields that were last accepted for it; without a store there are none."""
+    """One part of a delivery against the fields that were last accepted for it; without a store there are none.
+
+    `meaning`: what the reader of the part takes a name for; another name of the same meaning is a known other name.
+    """
     expected: tuple[Field, ...] = ()
     if connection is not None:
         expected = _accepted(connection, source_code, part_code, aliases(source_group))
-    differences = recognise(expected, {field.name: field.type for field in fields}) if expected else ()
+    understood: set[str] = set()
+    if meaning is not None:
+        expected = _under_other_names(expected, [field.name for field in fields], meaning)
+        understood = {field.name for field in fields if meaning(field.name) is not None}
+    differences = recognise(expected, {field.name: field.type for field in fields}, understood) if expected else ()
     accepted = confirmed(source_code, part_code) if differences else ()
     decision = decide(differences, load_policy(source_group), accepted)
     return PartDrift(source_code, part_code, receipt_id, tuple(fields), decision, expected)
+
+
+def _under_other_names(
+    expected: Sequence[Field], received: Sequence[str], meaning: Callable[[str], str | None]
+) -> tuple[Field, ...]:
+    """The expected fields, each with the received names of its meaning among its aliases."""
+    by_meaning: dict[str | None, list[str]] = {}
+    for name in received:
+        by_meaning.setdefault(meaning(name), []).append(name)
+    by_meaning.pop(None, None)
+    return tuple(
+        replace(entry, aliases=(*entry.aliases, *by_meaning.get(meaning(entry.name), ()))) for entry in expected
+    )
 
 
 def _accepted(connection: Any, source_code: str, part_code: str, known_as: Mapping[str, str]) -> tuple[Field, ...]:

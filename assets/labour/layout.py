@@ -143,7 +143,8 @@ def layouts() -> tuple[Layout, ...]:
     return tuple(read_layout(path) for path in sorted(FOLDER.glob("*.toml")))
 
 
-def _is_number_like(cell: Cell) -> bool:
+def is_number_like(cell: Cell) -> bool:
+    """True for a number, or a text that is written like one: digits, separators, a percent sign."""
     return isinstance(cell.content, int | float) or bool(
         re.fullmatch(r"['\s]*[-–]?[\d.,\s%]+", cell.text) and cell.text
     )
@@ -159,7 +160,13 @@ def is_numbering_row(sheet: Sheet, row: int) -> bool:
 
 
 def header_paths(sheet: Sheet, first_row: int, last_row: int) -> dict[int, tuple[str, ...]]:
-    """Folded header texts of every column, top to bottom, merged areas spread, repeats folded into one.
+    """Folded header texts of every column, top to bottom, merged areas spread, repeats folded into one."""
+    printed = printed_paths(sheet, first_row, last_row)
+    return {column: tuple(fold(text) for text in texts) for column, texts in printed.items()}
+
+
+def printed_paths(sheet: Sheet, first_row: int, last_row: int) -> dict[int, tuple[str, ...]]:
+    """The header texts of every column as they are printed, top to bottom, merged areas spread, repeats once.
 
     Files without merge information (text, old formats) leave the cells right of a spanning header empty: an empty upper
     cell takes the text to its left while something stands below it.
@@ -170,14 +177,14 @@ def header_paths(sheet: Sheet, first_row: int, last_row: int) -> dict[int, tuple
         texts: list[str] = []
         has_lower = any(sheet.spread(row, column).text for row in range(first_row + 1, last_row + 1))
         for row in range(first_row, last_row + 1):
-            text = fold(sheet.spread(row, column).text)
-            if text:
+            text = sheet.spread(row, column).text
+            if fold(text):
                 left[row] = text
                 for lower in range(row + 1, last_row + 1):
                     left.pop(lower, None)
             elif row < last_row and has_lower and row in left and sheet.spread(row + 1, column).text:
                 text = left[row]
-            if text and (not texts or texts[-1] != text):
+            if fold(text) and (not texts or fold(texts[-1]) != fold(text)):
                 texts.append(text)
         if texts:
             paths[column] = tuple(texts)
@@ -194,7 +201,7 @@ def header_rows(sheet: Sheet, first_row: int, column: int) -> int:
         below = last + 1
         cells = sheet.row(below)
         own = sheet.cell(below, column).text
-        if own or not cells or any(_is_number_like(cell) for cell in cells):
+        if own or not cells or any(is_number_like(cell) for cell in cells):
             break
         last = below
     return last
