@@ -14,6 +14,7 @@ from typing import Any, ParamSpec
 import dagster as dg
 
 from assets.loading import Batches, SourceReport, load_source, loaded_receipt_ids
+from warehouse import row_bands
 from warehouse.catalogue.table_catalogue import Table, tables
 from warehouse.clock import Refresh
 from warehouse.history import LoadCounts
@@ -23,6 +24,7 @@ from warehouse.quality import CheckDescription, RuleOutcome, Scales
 from warehouse.store import Warehouse
 
 FIELDS_CHECK = "fields_as_accepted"
+ROWS_CHECK = "rows_as_expected"
 
 Asked = ParamSpec("Asked")
 
@@ -113,7 +115,7 @@ def check_name(rule_code: str) -> str:
 
 
 def check_specs(weighed: Iterable[Table], scales: Scales) -> list[dg.AssetCheckSpec]:
-    """One Dagster check per rule of the tables' suites, and for a load step one on the fields of what was delivered."""
+    """One Dagster check per rule of the tables' suites, and for a load step two on what was delivered: its fields and its rows."""
     tables_weighed = list(weighed)
     specs = [_check_spec(check) for table in tables_weighed for check in scales.checks_for(table)]
     first = next((table for table in tables_weighed if table.schema_name == "staging"), None)
@@ -125,6 +127,14 @@ def check_specs(weighed: Iterable[Table], scales: Scales) -> list[dg.AssetCheckS
                 description="Each delivery has the fields that were last accepted; what differs is named and handled by "
                 "policy (warehouse/catalogue/drift.toml). A delivery that is stopped leaves the last good data in place.",
                 metadata={"severity": "critical", "level": "table"},
+            )
+        )
+        specs.append(
+            dg.AssetCheckSpec(
+                name=ROWS_CHECK,
+                asset=table_key(first.name),
+                description=f"{row_bands.SAYS} {row_bands.WHY} The bands stand in ops.row_band.",
+                metadata={"severity": "warning", "level": "table"},
             )
         )
     return specs
@@ -261,6 +271,7 @@ def load_results(
             metadata |= sources_metadata(reports)
         yield dg.MaterializeResult(asset_key=table_key(table.name), metadata=metadata)
     yield from _fields_results(loaded, reports)
+    yield from _rows_results(loaded, reports)
     outcomes = [outcome for report in reports for outcome in report.outcomes]
     yield from check_results(outcomes, loaded, scales)
 
@@ -290,6 +301,27 @@ def _fields_results(loaded: Sequence[Table], reports: Sequence[SourceReport]) ->
             "parts": len(judged),
             "unexpected_rows": len(differences),
             "differences": dg.MetadataValue.json(differences),
+        },
+    )
+
+
+def _rows_results(loaded: Sequence[Table], reports: Sequence[SourceReport]) -> Iterator[dg.AssetCheckResult]:
+    """The check on the rows that the loads left behind; none where there is too little history to judge by."""
+    first = next((table for table in loaded if table.schema_name == "staging"), None)
+    judged = [(report.source_code, found) for report in reports for found in report.slices if found.band is not None]
+    if first is None or not judged:
+        return
+    outside = [f"{source}: {found.sentence()}" for source, found in judged if found.state_code != "within"]
+    yield dg.AssetCheckResult(
+        asset_key=table_key(first.name),
+        check_name=ROWS_CHECK,
+        passed=not outside,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "why": row_bands.WHY,
+            "slices": len(judged),
+            "unexpected_rows": len(outside),
+            "outside": dg.MetadataValue.json(outside),
         },
     )
 

@@ -22,6 +22,8 @@ from warehouse.landing import Landing, LandingError, Receipt
 from warehouse.load import CriticalRuleFailed, LoadReport, LoadTransaction, transaction
 from warehouse.outages import end_outage, note_outage
 from warehouse.quality import RuleOutcome, Scales, WeighingFailed
+from warehouse.row_bands import JudgedSlice, judge_rows
+from warehouse.row_bands import outcome as row_outcome
 from warehouse.store import Warehouse
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,9 @@ class SourceReport:
     outcomes: list[RuleOutcome] = field(default_factory=list)
     drifts: list[PartDrift] = field(default_factory=list)
     """Parts of the delivery held against the fields that were last accepted."""
+
+    slices: list[JudgedSlice] = field(default_factory=list)
+    """What the load left behind, counted and held against the rows expected of it."""
 
     @property
     def is_change(self) -> bool:
@@ -153,6 +158,7 @@ def _load_waiting(
                     # One server's failures must not count against another; a table loaded in many scopes is weighed whole.
                     load.weigh(table, scales, scopes[0] if all(scope == scopes[0] for scope in scopes) else None)
                 drift.accept(load.connection, [d for d in report.drifts if d.receipt_id in taken], load.recorded_at)
+                report.slices = _count_rows(load)
             if load.report.is_change or again.is_judged_anew:
                 remember_judgement(load)
     except (CriticalRuleFailed, WeighingFailed) as fault:
@@ -172,6 +178,18 @@ def _load_waiting(
                 landing.discard(receipt)
     landing.settle_pulls(source_code)
     return _on_file(warehouse, report, recorded_at, answered=bool(waiting) or not source_code.startswith("dhis2_"))
+
+
+def _count_rows(load: LoadTransaction) -> list[JudgedSlice]:
+    """The slices of a load that changes something, against their bands; a warning among the load's outcomes when one is outside."""
+    judged = list(judge_rows(load, load.recorded_at))
+    first = next((name for name in load.report.staging), None)
+    if first is not None and any(found.band is not None for found in judged):
+        load.report.outcomes.append(row_outcome(judged, first))
+    for found in judged:
+        if found.state_code in ("short", "flood"):
+            log.warning("%s: %s", load.source_code, found.sentence())
+    return judged
 
 
 def _on_file(warehouse: Warehouse, report: SourceReport, at: datetime, *, answered: bool) -> SourceReport:

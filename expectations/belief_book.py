@@ -29,6 +29,8 @@ class Belief(BaseModel):
 
     rule: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)
     says: str = Field(min_length=10)
+    says_vi: str | None = Field(default=None, min_length=10)
+    """The same for a provider who reads Vietnamese; needed where a provider is told of it (staging and core)."""
     why: str = Field(min_length=15)
     severity: Severity
     level: Level
@@ -136,6 +138,7 @@ def _overridden(rule: Rule, override: Override) -> Rule:
         code=rule.code,
         table=rule.table,
         description=rule.description,
+        description_vi=rule.description_vi,
         why=override.why,
         severity=override.severity,
         level=override.level,
@@ -151,6 +154,7 @@ def _from_belief(table: Table, book: Book, belief: Belief) -> Rule:
         code=belief.rule,
         table=table.name,
         description=belief.says,
+        description_vi=belief.says_vi or "",
         why=belief.why,
         severity=belief.severity,
         level=belief.level,

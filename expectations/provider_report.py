@@ -15,6 +15,7 @@ import polars as pl
 
 from expectations.belief_book import rules_for
 from expectations.rules import Rule
+from warehouse import row_bands
 from warehouse.catalogue.table_catalogue import tables
 
 HELD_REASONS = 20
@@ -35,6 +36,7 @@ class Finding:
     rows: int
     evaluated: int
     raised: str | None
+    says_vi: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,11 +142,13 @@ def _gravity(row: Sequence[Any]) -> tuple[int, int, str]:
 
 def _finding(row: Sequence[Any]) -> Finding:
     rule = _rules().get(row[0])
+    is_band = row[0].endswith(f".{row_bands.RULE}")
     return Finding(
         rule_code=row[0],
         table=row[1],
         severity=row[2],
-        says=rule.description if rule else row[0],
+        says=rule.description if rule else (row_bands.SAYS if is_band else row[0]),
+        says_vi=rule.description_vi if rule else (row_bands.SAYS_VI if is_band else ""),
         why=row[4],
         owner=rule.owner if rule else "",
         rows=int(row[5]),

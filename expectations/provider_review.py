@@ -11,6 +11,7 @@ from typing import Any
 from warehouse.catalogue.table_catalogue import load_codelist
 
 WORST_UNITS = 10
+SHOWN_SLICES = 20
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,20 @@ class PeriodRate:
 
 
 @dataclass(frozen=True)
+class RowsExpected:
+    """One slice of the last load: its rows, the band they were expected in, and for reports how many of those owed came."""
+
+    series: str
+    slice: str
+    rows: int
+    low: int
+    high: int
+    is_outside: bool
+    owed: int | None
+    received: int | None
+
+
+@dataclass(frozen=True)
 class ProviderReview:
     """Everything that a page shows of the review of one provider."""
 
@@ -48,6 +63,7 @@ class ProviderReview:
     units: tuple[UnitToAsk, ...] = ()
     rates: tuple[PeriodRate, ...] = ()
     changed_fields: tuple[str, ...] = ()
+    slices: tuple[RowsExpected, ...] = ()
     last_good_on: date | None = None
     """Set while the last refresh of the source failed: the day of the data that are used meanwhile."""
 
@@ -71,9 +87,26 @@ def provider_review(connection: Any, source_code: str) -> ProviderReview:
         units=_units(connection, instance) if is_server else (),
         rates=_rates(connection, instance) if is_server else (),
         changed_fields=tuple(row[0] for row in changed),
+        slices=_slices(connection, source_code),
         last_good_on=outages[0][0] if outages else None,
         fault=outages[0][1] if outages else None,
     )
+
+
+def _slices(connection: Any, source_code: str) -> tuple[RowsExpected, ...]:
+    """Of the last judgement of each series: every slice outside its band, and the newest one."""
+    rows = connection.execute(
+        """with last as (
+          select *, row_number() over (partition by series_code order by slice_code desc) as place from ops.row_band
+          where source_code = $source and low_count is not null
+          qualify refresh_at = max(refresh_at) over (partition by series_code)
+        )
+        select series_code, slice_code, row_count, low_count, high_count, state_code <> 'within', owed_count, received_count
+        from last where state_code <> 'within' or place = 1
+        order by state_code = 'within', series_code, slice_code desc limit $shown""",
+        {"source": source_code, "shown": SHOWN_SLICES},
+    ).fetchall()
+    return tuple(RowsExpected(*row) for row in rows)
 
 
 def _findings(connection: Any, instance: str) -> tuple[FindingCount, ...]:

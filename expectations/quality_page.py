@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Literal
 
-from expectations.provider_report import ProviderReport, TrendPoint
+from expectations.provider_report import Finding, ProviderReport, TrendPoint
 from expectations.provider_review import PeriodRate, ProviderReview
 
 Language = Literal["en", "vi"]
@@ -55,6 +55,15 @@ _WORDS: dict[Language, dict[str, str]] = {
         "rates": "Reports received, by month",
         "rates_text": "Share of the monthly reports owed that came (and came in time): {series}.",
         "fields": "Fields that changed",
+        "expected": "Rows expected and found",
+        "expected_text": "Expected from the reports owed, or from what came before.",
+        "series": "What",
+        "slice": "Period or file",
+        "found_rows": "Rows",
+        "band": "Expected",
+        "band_value": "{low} to {high}",
+        "reports": "Reports received of those owed",
+        "outside": "outside",
         "sent": "Rejected records themselves are handed over separately, to this provider only.",
     },
     "vi": {
@@ -98,6 +107,15 @@ _WORDS: dict[Language, dict[str, str]] = {
         "rates": "Báo cáo đã nhận theo tháng",
         "rates_text": "Tỷ lệ báo cáo tháng đến hạn đã nhận (và đúng hạn): {series}.",
         "fields": "Trường dữ liệu đã thay đổi",
+        "expected": "Số dòng dự kiến và thực có",
+        "expected_text": "Dự kiến theo số báo cáo đến hạn, hoặc theo các lần trước.",
+        "series": "Nội dung",
+        "slice": "Kỳ hoặc tệp",
+        "found_rows": "Số dòng",
+        "band": "Dự kiến",
+        "band_value": "{low} đến {high}",
+        "reports": "Báo cáo đã nhận trên số đến hạn",
+        "outside": "ngoài khoảng",
         "sent": "Các bản ghi bị từ chối được giao riêng, chỉ cho đơn vị cung cấp này.",
     },
 }
@@ -127,11 +145,12 @@ def quality_page(report: ProviderReport, language: Language, review: ProviderRev
     review = review or ProviderReview()
     sections = [
         _outage(review, words),
-        _findings(report, words),
+        _findings(report, words, language),
         _held(report, words),
         _units(report, words),
         _review(review, words, language),
         _rates(review.rates, words),
+        _slices(review, words),
         _changed_fields(review, words),
         _trend(report.trend, words),
         _books(report, words),
@@ -160,13 +179,20 @@ def _number(place: int, numbers: frozenset[int]) -> str:
     return ' class="number"' if place in numbers else ""
 
 
-def _findings(report: ProviderReport, words: dict[str, str]) -> str:
+def _says(finding: Finding, language: Language) -> str:
+    """The rule in the page's language; in English, and marked as such, where nobody has put it into Vietnamese."""
+    if language == "vi" and finding.says_vi:
+        return escape(finding.says_vi)
+    return f'<span lang="en">{escape(finding.says)}</span>'
+
+
+def _findings(report: ProviderReport, words: dict[str, str], language: Language) -> str:
     if not report.findings:
         return f"<h2>{escape(words['fix'])}</h2>\n<p>{escape(words['none'])}</p>\n"
     rows = [
         (
             f'<span class="{escape(finding.severity)}">{escape(words[finding.severity])}</span>',
-            f'<span lang="en">{escape(finding.says)}</span><br><small>{escape(finding.rule_code)}</small>',
+            _says(finding, language) + f"<br><small>{escape(finding.rule_code)}</small>",
             escape(words["unrun"]) if finding.raised else f'<span lang="en">{escape(finding.why)}</span>',
             f"{finding.rows:,}",
             escape(finding.owner),
@@ -237,6 +263,26 @@ def _review(review: ProviderReview, words: dict[str, str], language: Language) -
         headings = [words["unit"], words["missing"], words["other"]]
         parts.append(f"<h2>{escape(words['ask'])}</h2>\n" + _table(headings, units, frozenset({1, 2})))
     return "".join(parts)
+
+
+def _slices(review: ProviderReview, words: dict[str, str]) -> str:
+    if not review.slices:
+        return ""
+    rows = [
+        (
+            escape(found.series),
+            escape(found.slice),
+            f"{found.rows:,}"
+            + (f' <span class="warning">{escape(words["outside"])}</span>' if found.is_outside else ""),
+            escape(words["band_value"].format(low=f"{found.low:,}", high=f"{found.high:,}")),
+            f"{found.received:,} / {found.owed:,}" if found.owed is not None else "",
+        )
+        for found in review.slices
+    ]
+    headings = [words[name] for name in ("series", "slice", "found_rows", "band", "reports")]
+    return f"<h2>{escape(words['expected'])}</h2>\n<p>{escape(words['expected_text'])}</p>\n" + _table(
+        headings, rows, frozenset({2, 3, 4})
+    )
 
 
 def _changed_fields(review: ProviderReview, words: dict[str, str]) -> str:

@@ -92,21 +92,46 @@ def _tails(
     return high, low
 
 
-def expected_band(counts: Sequence[int], probability: float = 0.001) -> tuple[int, int] | None:
+@dataclass(frozen=True)
+class CountBand:
+    """Where the next count of a series is expected, bounds included."""
+
+    low: int
+    high: int
+    expected: float
+
+    def __contains__(self, count: int) -> bool:
+        return self.low <= count <= self.high
+
+
+def expected_band(
+    counts: Sequence[int],
+    *,
+    exposures: Sequence[float] | None = None,
+    exposure: float = 1.0,
+    probability: float = 0.001,
+) -> CountBand | None:
     """The band in which the next count lies with chance 1 - `probability`, given earlier ones; None for fewer than three.
 
-    Stands in for hand-kept numbers of rows: a load outside its band is looked at.
+    `exposures`: how much there was to count each time (reports owed), `exposure`: how much there is now. The rate per unit has a
+    Jeffreys prior, so the band is negative binomial; it is wider where the earlier counts vary more than Poisson counts of one
+    rate would (Pearson's dispersion). Stands in for hand-kept numbers of rows: a load outside its band is looked at.
     """
     from scipy import stats
 
     values = np.asarray(counts, dtype=float)
     if values.size < SMALLEST_SERIES:
         return None
-    mean = (values.sum() + 0.5) / values.size
-    variance = max(mean * (1 + 1 / values.size), float(np.var(values, ddof=1)) * (1 + 1 / values.size))
+    units = np.ones(values.size) if exposures is None else np.asarray(exposures, dtype=float)
+    if exposure <= 0.0 or not (units > 0.0).all():
+        raise ValueError("an exposure must be above 0: nothing to count gives no rate")
+    rate = (values.sum() + 0.5) / units.sum()
+    mean = rate * exposure
+    pearson = float((((values - rate * units) ** 2) / (rate * units)).sum() / (values.size - 1))
+    variance = max(1.0, pearson) * mean * (1 + exposure / units.sum())
     size, chance = mean**2 / (variance - mean), mean / variance
     low, high = stats.nbinom.ppf([probability / 2, 1 - probability / 2], size, chance)
-    return int(low), int(high)
+    return CountBand(int(low), int(high), float(mean))
 
 
 def score_series(

@@ -67,6 +67,11 @@ def connection():
         "insert into ops.field_drift values ('dhis2_vnm', 'data_elements', 'new', '', 'x', 'accept', 'New field ''x''.', ?)",
         [AT],
     )
+    for month, state, rows in (("2026-04-01", "within", 101), ("2026-05-01", "short", 40)):
+        connection.execute(
+            "insert into ops.row_band values (?, 'dhis2_vnm', 'TB_MONTHLY', ?, 'ledger', ?, ?, 68, 139, 16, 10, 4)",
+            [AT, month, state, rows],
+        )
     connection.execute(
         "insert into ops.source_outage values ('dhis2_vnm', ?, date '2026-06-29', 'it did not answer')", [AT]
     )
@@ -99,8 +104,12 @@ def test_a_second_writing_touches_nothing(connection, tmp_path: Path):
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", ("Missing reports", "Sudden change", "data received on 2026-06-29", "202605 50 % (30 %)", "Fields that changed")),
-        ("vi", ("Báo cáo còn thiếu", "Thay đổi đột ngột", "nhận ngày 2026-06-29", "202605 50 % (30 %)", "Trường dữ liệu")),
+        ("en", ("Missing reports", "Sudden change", "data received on 2026-06-29", "202605 50 % (30 %)", "Fields that changed",
+                "Rows expected and found", "68 to 139", "4 / 10", "outside",
+                "A reported count is a whole number.")),
+        ("vi", ("Báo cáo còn thiếu", "Thay đổi đột ngột", "nhận ngày 2026-06-29", "202605 50 % (30 %)", "Trường dữ liệu",
+                "Số dòng dự kiến và thực có", "68 đến 139", "4 / 10", "ngoài khoảng",
+                "Số báo cáo là số nguyên.")),
     ],
 )  # fmt: skip
 def test_the_page_says_what_to_do_and_shows_no_record(connection, tmp_path: Path, language, words):

@@ -100,9 +100,23 @@ def test_an_overdispersed_series_is_judged_by_its_own_spread() -> None:
 def test_expected_band_holds_what_came_before_and_refuses_a_flood() -> None:
     band = expected_band([1040, 1010, 990, 1025, 1003])
     assert band is not None
-    assert band[0] < 990
-    assert 1040 < band[1] < 1300
+    assert band.low < 990
+    assert 1040 < band.high < 1300
+    assert (1013 in band, 2026 in band, 500 in band) == (True, False, False)
     assert expected_band([5, 6]) is None
+
+
+def test_expected_band_follows_what_was_owed() -> None:
+    """Ten rows a report: 20 reports owed, then 40. By hand: the rate is 10, so 40 reports let expect 400 rows, not 200."""
+    doubled = expected_band([200, 195, 206, 199], exposures=[20, 20, 20, 20], exposure=40)
+    assert doubled is not None
+    assert doubled.expected == pytest.approx(400, rel=0.01)
+    assert (400 in doubled, 200 in doubled) == (True, False)
+    assert expected_band([200, 195, 206, 199], exposures=[20.0] * 4, exposure=20.0) == expected_band(
+        [200, 195, 206, 199]
+    )
+    with pytest.raises(ValueError, match="exposure must be above 0"):
+        expected_band([1, 2, 3], exposures=[1, 0, 1])
 
 
 def test_change_is_judged_by_the_pair() -> None:
