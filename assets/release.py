@@ -27,6 +27,7 @@ from warehouse.publishing.inputs import (
     release_areas,
     release_receipts,
 )
+from warehouse.publishing.quality_summary import quality_at
 from warehouse.publishing.registers import register_tables, release_registers
 from warehouse.publishing.release import Draft, ReleaseResult, current_release, publish_draft, published_frames
 from warehouse.publishing.release_catalogue import release_catalogue
@@ -38,6 +39,8 @@ from warehouse.store import Warehouse, code_version
 PRACTICE_SOURCES = ("dhis2", "survey", "programme")
 """Sources that are made up on the practice ground; bulletins and reference series are real there too."""
 
+REVIEW = ("core.quality_finding", "core.quality_measure", "core.validation_rule")
+
 
 def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
     """The assets `release/observation` and `release/regional_cell`, and with them the folder `release/<id>/`."""
@@ -47,7 +50,8 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         can_subset=True,
         name="publish_release",
         specs=[
-            table_spec(made[0], [table_key("indicator.observation")]),
+            # The review comes first: a release shows the state of the data that it was made from.
+            table_spec(made[0], [table_key(name) for name in ("indicator.observation", *REVIEW)]),
             table_spec(made[1], [table_key("release.observation")]),
         ],
         check_specs=check_specs(made, scales),
@@ -108,7 +112,10 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             errors = sampling_errors_at(load.connection, at, protected.frame)
             others = other_denominators(load.connection, at)
             registers = release_registers(load.connection, at)
-            release_context = ReleaseContext(at, code_version(), receipts, errors, others, registers=registers)
+            quality = quality_at(load.connection, at)
+            release_context = ReleaseContext(
+                at, code_version(), receipts, errors, others, registers=registers, quality=quality
+            )
             last = current_release(shelf.folder)
             causes = causes_between(load.connection, last.name if last else None, at)
             result = publish_draft(draft, release_context, shelf.folder, causes)

@@ -14,6 +14,7 @@ from typing import Protocol
 import polars as pl
 
 from warehouse.catalogue.regional_catalogue import RegionalCatalogue
+from warehouse.publishing.quality_summary import no_quality
 from warehouse.publishing.sampling_errors import no_sampling_errors
 
 KEY_COLUMNS = (
@@ -212,6 +213,8 @@ class ReleaseContext:
     licence_vi: str = "Mỗi nguồn áp dụng điều khoản của đơn vị công bố; bản tổng hợp được sử dụng tự do, có ghi nguồn."
     registers: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     """Public tables that leave as they are, by name: agencies, instruments, events, points of entry, claims and the like."""
+    quality: pl.DataFrame = field(default_factory=no_quality)
+    """Scores of the data quality review (`quality_summary.SCHEMA`). They make no new release by themselves."""
 
     def __post_init__(self) -> None:
         if self.recorded_at.tzinfo is not None:

@@ -34,6 +34,7 @@ from warehouse.publishing.inputs import (
     release_receipts,
 )
 from warehouse.publishing.protection import protect
+from warehouse.publishing.quality_summary import quality_at
 from warehouse.publishing.registers import release_registers
 from warehouse.publishing.release import (
     MANIFEST,
@@ -138,6 +139,7 @@ def _write(
         sampling_errors_at(connection, at, protected.frame),
         other_denominators(connection, at),
         registers=release_registers(connection, at),
+        quality=quality_at(connection, at),
     )
     causes = causes_between(connection, last.name if last else None, at)
     content, fingerprint = freeze_release(Draft(protected, catalogue), context, last, causes)

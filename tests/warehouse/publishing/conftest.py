@@ -18,6 +18,7 @@ from warehouse.publishing.content import (
     ReleaseContext,
     Source,
 )
+from warehouse.publishing.quality_summary import SCHEMA as QUALITY_SCHEMA
 
 UNITS = {
     "persons": ("persons", "người", 0),
@@ -306,6 +307,24 @@ def hand_made_catalogue() -> ReleaseCatalogue:
     )
 
 
+def hand_made_quality() -> pl.DataFrame:
+    """Two reviews a week apart: reports of two countries over three months, rules, and pairs of sources."""
+    rows = []
+    for reviewed_at, agreeing in ((datetime(2026, 11, 22, 22), 18.0), (datetime(2026, 11, 15, 22), 15.0)):
+        for area, came in (("VNM", 90.0), ("KHM", 40.0)):
+            rows.append(("completeness", "reports_received", area, "_T", reviewed_at, came, 100.0, True))
+            rows.append(("timeliness", "reports_in_time", area, "_T", reviewed_at, came - 10, 100.0, True))
+            rows.append(("internal", "rules_held", area, "_T", reviewed_at, 990.0, 1000.0, True))
+        rows.append(("external", "sender_receiver", "_T", "_T", reviewed_at, agreeing, 20.0, True))
+        rows.append(("denominator", "denominator", "_T", "_T", reviewed_at, 99.0, 99.0, False))
+    for area in ("VNM", "KHM"):
+        for month, came in (("202608", 30.0), ("202609", 28.0), ("202610", 21.0)):
+            newest = datetime(2026, 11, 22, 22)
+            rows.append(("completeness", "reports_received", area, month, newest, came, 32.0, True))
+            rows.append(("timeliness", "reports_in_time", area, month, newest, came - 4, 32.0, True))
+    return pl.DataFrame(rows, schema=QUALITY_SCHEMA, orient="row")
+
+
 def hand_made_context() -> ReleaseContext:
     """A release made on a fixed instant."""
     return ReleaseContext(
@@ -315,6 +334,7 @@ def hand_made_context() -> ReleaseContext:
             Receipt("r1", "dolab", "a" * 64, "inbox/thang-12.xlsx", "2026-11-22T21:58:00Z", "2026-01-05"),
             Receipt("r2", "dhis2_vnm", "b" * 64, "https://dhis2.example/api", "2026-11-22T21:59:00Z"),
         ),
+        quality=hand_made_quality(),
     )
 
 
