@@ -32,6 +32,7 @@ from assets.survey.declarations import load_recodes
 from assets.survey.inbox import pull_inbox
 from expectations.scales import GreatExpectationsScales
 from methods.pseudonym import Pseudonymiser
+from practice.labour.inbox import bulletin_files
 from practice.labour.registers import HEADERS
 from practice.survey.files import WAVES
 from warehouse.landing import Landing
@@ -91,6 +92,9 @@ FAULTS = (
     Fault("labour", "date that is none", "held", "found a cell that is no date"),
     Fault("labour", "contract that stands twice", "held", "one row per contract"),
     Fault("labour", "column nobody knows", "drift", "new:"),
+    Fault("labour", "bulletin with a heading in new words", "drift", "renamed:lũy kế từ đầu năm / trong đó: nữ"),
+    Fault("labour", "bulletin without its markets", "drift", "missing:thị trường"),
+    Fault("labour", "bulletin with words for figures", "drift", "retyped:lũy kế từ đầu năm / tổng số"),
     Fault("programme", "number in words", "held", "number: 'many'"),
     Fault("programme", "number below zero", "held", "number: '-3'"),
     Fault("programme", "unknown category", "held", "category: 'MIDWIFE'"),
@@ -99,6 +103,7 @@ FAULTS = (
     Fault("programme", "area left out", "held", "area: empty"),
     Fault("programme", "same row twice", "held", "stand twice in the file"),
     Fault("programme", "count of a period to come", "rule", "staging.programme_count.period_has_begun"),
+    Fault("programme", "month sent many times over", "rule", "staging.programme_count.rows_as_expected"),
     Fault("programme", "column more than asked for", "drift", "new:donor"),
     Fault("programme", "known other heading", "drift", "renamed:number"),
     Fault("programme", "numbers replaced by words", "drift", "retyped:number"),
@@ -228,6 +233,12 @@ def programme_world(world: World) -> list[str]:
     send("heading.csv", columns.replace("number", "quantity"), "trainings,MMR,202601,,,,,NURSE,4,")
     send("words.csv", columns, "trainings,IDN,202601,,,,,NURSE,four,", "trainings,IDN,202602,,,,,NURSE,five,")
     world.load(programme.batches(world.landing))
+    send(
+        "flood.csv", columns,
+        *(f"trainings,{area},202510,{sex},,,,{category},2,"
+          for area in FLOODED for sex in ("F", "M", "") for category in ("DOCTOR", "NURSE", "OTHER")),
+    )  # fmt: skip
+    world.load(programme.batches(world.landing))
     send("cut.csv", columns, "trainings,BRN,202601,,,,,NURSE,9,")
     (landed,) = list((world.folder / "landing").rglob("cut.csv"))
     landed.write_bytes(landed.read_bytes()[:-12])
@@ -237,9 +248,13 @@ def programme_world(world: World) -> list[str]:
     ).to_series().to_list()  # fmt: skip
 
 
+FLOODED = ("MYS", "PHL", "SGP", "TLS")
+"""Areas that the flooded month has nine rows of each: sound row by row, and the months before it have one row."""
+
 PROGRAMME_KEPT = sorted(
-    ["VNM 12", "VNM 13", "KHM 6", "KHM 1", "KHM 5", "THA 3", "MMR 4", *(f"LAO {month}" for month in range(1, 10))]
-)
+    ["VNM 12", "VNM 13", "KHM 6", "KHM 1", "KHM 5", "THA 3", "MMR 4", *(f"LAO {month}" for month in range(1, 10)),
+     *(f"{area} 2" for area in FLOODED for _ in range(9))]
+)  # fmt: skip
 
 
 # Labour --------------------------------------------------------------------------------------------------------------
@@ -269,6 +284,18 @@ def register(rows: Sequence[Mapping[str, str]], more: Sequence[str] = ()) -> byt
     return stream.getvalue()
 
 
+def altered(data: bytes, column: int, changes: Mapping[Any, str]) -> bytes:
+    """A bulletin with texts of one column, or its numbers (`float`), replaced."""
+    book = openpyxl.load_workbook(io.BytesIO(data))
+    for cell in next(iter(book.active.iter_cols(min_col=column, max_col=column))):
+        key = float if isinstance(cell.value, int | float) else cell.value
+        if key in changes:
+            cell.value = changes[key]
+    stream = io.BytesIO()
+    book.save(stream)
+    return stream.getvalue()
+
+
 def labour_world(world: World) -> list[str]:
     """A sound register, then one with a wrong contract of each kind and a column more, and a file that is no workbook."""
     key = Pseudonymiser("a key of the tests, long enough", "test")
@@ -286,6 +313,8 @@ def labour_world(world: World) -> list[str]:
         for path in inbox.iterdir():
             path.unlink()
 
+    bulletins = bulletin_files(date(2025, 10, 20))
+    (inbox / "sep.xlsx").write_bytes(bulletins["lao-dong-ngoai-nuoc_sep-2025.xlsx"])
     (inbox / "register-1.xlsx").write_bytes(register([contract(1), contract(2)]))
     load()
     wrong = [
@@ -297,13 +326,23 @@ def labour_world(world: World) -> list[str]:
         contract(7),
     ]
     (inbox / "register-2.xlsx").write_bytes(register(wrong, ["Tôn giáo"]))
+    for name, column, changes in (
+        ("nov-2024", 6, {"Trong đó: nữ": "Trong đó: nữ giới"}),
+        ("oct-2024", 2, {"Thị trường": "Đối tác"}),
+        ("sep-2022", 5, {float: "nhiều"}),
+    ):
+        (inbox / f"{name}.xlsx").write_bytes(altered(bulletins[f"lao-dong-ngoai-nuoc_{name}.xlsx"], column, changes))
     (inbox / "broken.xlsx").write_bytes(b"PK\x03\x04 this is no workbook")
     load()
-    return [str(world.warehouse.read("select count(*) as contracts from core.labour_contract_current").item())]
+    kept = world.warehouse.read(
+        "select 'contracts ' || count(*) as kept from core.labour_contract_current union all "
+        "select distinct 'figures of ' || period_code from core.labour_figure_current order by 1"
+    )
+    return kept["kept"].to_list()
 
 
-LABOUR_KEPT = ["4"]
-"""Two of the first register; of the second the sound one and the first of the two that stand twice."""
+LABOUR_KEPT = ["contracts 4", "figures of 202509"]
+"""Two of the first register; of the second the sound one and the first of the two that stand twice. The sound bulletin alone."""
 
 
 # Survey --------------------------------------------------------------------------------------------------------------
