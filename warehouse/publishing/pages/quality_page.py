@@ -124,7 +124,7 @@ def _percent(site: Site, row: Mapping[str, Any]) -> str:
 
 def _newest(site: Site) -> pl.DataFrame:
     quality = site.content.context.quality
-    return quality.filter(pl.col("reviewed_at") == quality["reviewed_at"].max())
+    return quality.filter(pl.col("reviewed_at") == pl.col("reviewed_at").max())
 
 
 def _where(site: Site, area_code: str) -> str:
