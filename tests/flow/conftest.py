@@ -4,6 +4,7 @@ series. The same parts as the whole practice ground; a refresh takes seconds.
 The server runs in this process; its world is the practice ground's at its first Monday, so nothing in it is real.
 """
 
+import importlib.util
 import json
 import os
 import shutil
@@ -152,3 +153,14 @@ def new_river(folder: Path, url: str, **settings: Any) -> River:
 def small_rivers() -> Any:
     """This module, for tests that make rivers of their own."""
     return sys.modules[__name__]
+
+
+@pytest.fixture(scope="session")
+def leak_search() -> Any:
+    """The search for planted identifiers; a file beside the tests, because the folder is no package."""
+    spec = importlib.util.spec_from_file_location("leak_search", Path(__file__).with_name("leak_search.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -18,6 +18,7 @@ import pytest
 
 from practice.clock import PracticeClock
 from practice.labour.registers import canaries as worker_canaries
+from practice.survey.questionnaire import CANARY_ASCII, CANARY_FAMILY
 from practice.world.region import World
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -123,28 +124,38 @@ def test_small_counts_are_null_with_a_status_in_every_format(river):
     )
 
 
-def test_no_identifier_reached_any_file(river):
-    state, _ = river
+def planted(state):
+    """Every identifier that the practice ground's providers hold: the planted names, addresses and birth dates, and the numbers
+    and telephones of every patient, by what it is."""
     clock = PracticeClock(state / "practice")
-    planted = {text for text in World(clock.seed).canaries(clock.instant()).all() if len(text) >= 7}
-    planted |= {text for text in worker_canaries(clock.instant().date()) if len(text) >= 7}
-    assert len(planted) > 50
-    # Every n-th in order, so that a search of all bytes stays a matter of seconds; each kind of identifier is among them.
-    needles = [text.encode() for text in sorted(planted)[:: max(1, len(planted) // 200)]]
-    found = []
-    for path in state.rglob("*"):
-        # The inbox is what providers sent; everything that the pipeline wrote is searched, Dagster's storage included.
-        if not path.is_file() or path.is_relative_to(state / "inbox"):
-            continue
-        haystacks = [path.read_bytes()]
-        if path.suffix == ".parquet":
-            haystacks.append(str(pl.read_parquet(path).rows()).encode())
-        found += [path.relative_to(state).as_posix() for needle in needles if any(needle in hay for hay in haystacks)]
-    with duckdb.connect(str(state / "warehouse.duckdb"), read_only=True) as connection:
-        for schema, name in connection.execute("select schema_name, table_name from duckdb_tables()").fetchall():
-            text = str(connection.execute(f'select * from "{schema}"."{name}"').fetchall()).encode()
-            found += [f"{schema}.{name}" for needle in needles if needle in text]
-    assert found == []
+    world, now = World(clock.seed), clock.instant()
+    canaries = world.canaries(now)
+    patients = [entity.attributes for code in ("vnm", "khm") for entity in world.server(code, now).tracked_entities]
+    return {
+        "name": canaries.names,
+        "address": canaries.addresses,
+        "birth date": canaries.birth_dates,
+        "national id": {person["national_id"] for person in patients if person.get("national_id")},
+        "phone": {person["phone"] for person in patients if person.get("phone")},
+        "worker": worker_canaries(now.date()),
+        "respondent": {CANARY_FAMILY, CANARY_ASCII},
+    }
+
+
+def test_no_identifier_reached_any_byte_of_any_file(river, leak_search):
+    """Files, logs, Dagster's storage, landing, store and releases; the inbox is what providers sent."""
+    state, said = river
+    needles = planted(state)
+    assert {kind: len(texts) > 50 or kind == "respondent" for kind, texts in needles.items()} == dict.fromkeys(
+        needles, True
+    )
+    search = leak_search.LeakSearch(needles)
+    assert search.below(state, skipped=lambda path: path.is_relative_to(state / "inbox")) == []
+    assert search.kinds_in(json.dumps(said, ensure_ascii=False).encode()) == set()
+    # The same search finds them where they are: workers' names in workbooks, respondents in survey files.
+    sent = " ".join(search.below(state / "inbox"))
+    assert ": worker" in sent
+    assert ": respondent" in sent
 
 
 def test_a_backup_brings_a_wrecked_state_back(river, tmp_path):
