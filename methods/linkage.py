@@ -636,6 +636,14 @@ class LinkQuality:
         """Share of the true links that were made; None without any."""
         return self.right / self.true if self.true else None
 
+    @property
+    def summary(self) -> str:
+        """One line for people, as docs/methods/referral-linkage.md has it."""
+        shares = [
+            "none" if share is None else f"{share:.1%}".replace("%", " %") for share in (self.precision, self.recall)
+        ]
+        return f"{self.true:,} true links, {self.made:,} made, {self.right:,} right: precision {shares[0]}, recall {shares[1]}"
+
 
 def link_quality(by_referral: pl.DataFrame, true_pairs: Iterable[tuple[str, str]]) -> LinkQuality:
     """Links of `by_referral` against true pairs (sending enrollment UID, receiving enrollment UID)."""

@@ -16,6 +16,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from methods.linkage import link_quality
 from practice.clock import PracticeClock
 from practice.labour.registers import canaries as worker_canaries
 from practice.survey.questionnaire import CANARY_ASCII, CANARY_FAMILY
@@ -156,6 +157,28 @@ def test_no_identifier_reached_any_byte_of_any_file(river, leak_search):
     sent = " ".join(search.below(state / "inbox"))
     assert ": worker" in sent
     assert ": respondent" in sent
+
+
+def test_pairing_is_as_good_as_its_page_says(river):
+    """The links of the warehouse against what really happened between the two practice servers."""
+    state, _ = river
+    clock = PracticeClock(state / "practice")
+    with duckdb.connect(str(state / "warehouse.duckdb"), read_only=True) as connection:
+        paired = connection.sql("select * from core.referral_current").pl()
+        known = {
+            uid for (uid,) in connection.execute("select enrollment_uid from core.referral_record_current").fetchall()
+        }
+    truth = [
+        (episode.sending_enrollment_uid, episode.receiving_enrollment_uids[0])
+        for episode in World(clock.seed).true_referrals(clock.instant())
+        if episode.kind in ("linked", "duplicate")
+        and episode.receiving_enrollment_uids
+        and {episode.sending_enrollment_uid, episode.receiving_enrollment_uids[0]} <= known
+    ]
+    quality = link_quality(paired, truth)
+    assert min(quality.precision or 0, quality.recall or 0) >= 0.98
+    told = (PROJECT / "docs" / "methods" / "referral-linkage.md").read_text(encoding="utf-8")
+    assert quality.summary in told, f"the page tells other figures than measured: {quality.summary}"
 
 
 def test_a_backup_brings_a_wrecked_state_back(river, tmp_path):
