@@ -21,6 +21,10 @@ from methods.dhis2_expression import UnsupportedExpressionError, parse, rules_fr
 Verdict = Literal["ok", "warning", "fault"]
 Answer = TypeVar("Answer")
 
+_SHOWN = 5
+"""Names in one sentence; of more only their number is told."""
+
+_COMBOS = "categoryCombo[id,categoryOptionCombos[id,name]]"
 _SEARCH_EVERYWHERE = "F_TRACKED_ENTITY_INSTANCE_SEARCH_IN_ALL_ORGUNITS"
 
 
@@ -131,9 +135,38 @@ def _about_scope(client: Dhis2Client, mapping: InstanceMapping) -> list[Finding]
         "provinces",
         lambda: metadata.metadata_by_id(client, "organisationUnits", mapping.province_areas, "id"),
     )
-    if listed is not None:
+    if listed is not None and mapping.province_areas:
         findings.append(_presence("provinces", set(mapping.province_areas), listed))
+    if missing == []:
+        units = _asked(findings, "provinces", lambda: metadata.org_units(client, mapping.root_org_units, 0))
+        findings += _outside_provinces(mapping, units or [])
     return findings
+
+
+def _outside_provinces(mapping: InstanceMapping, units: list[dict[str, Any]]) -> list[Finding]:
+    """Units whose figures belong to no province: neither named, nor below a unit that is, nor above one (a root, a region)."""
+    paths = {str(unit["id"]): str(unit.get("path", "")).strip("/").split("/") for unit in units}
+    named = set(mapping.province_areas)
+    above = {over for uid in named & set(paths) for over in paths[uid]} | set(mapping.root_org_units)
+    outside = {uid for uid, path in paths.items() if not named & set(path) and uid not in above}
+    if not outside:
+        return []
+    # Of a whole branch the top one says it.
+    names = sorted(str(unit.get("name") or unit["id"]) for unit in units if _is_topmost(unit, outside))
+    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return [
+        Finding(
+            "provinces",
+            "warning",
+            f"{len(outside)} of {len(units)} org units lie in none that is named: {shown}",
+            "Add their provinces to [dhis2.province_areas]; until then their figures belong to no province.",
+        )
+    ]
+
+
+def _is_topmost(unit: dict[str, Any], among: set[str]) -> bool:
+    parent = (unit.get("parent") or {}).get("id")
+    return str(unit["id"]) in among and parent not in among
 
 
 def _presence(subject: str, wanted: set[str], found: list[dict[str, Any]]) -> Finding:
@@ -174,7 +207,10 @@ def _about_data_sets(client: Dhis2Client, mapping: InstanceMapping) -> list[Find
         findings,
         "data sets",
         lambda: metadata.metadata_by_id(
-            client, "dataSets", wanted, "id,periodType,access[data[read]],dataSetElements[dataElement[id]]"
+            client,
+            "dataSets",
+            wanted,
+            f"id,periodType,access[data[read]],dataSetElements[dataElement[id,{_COMBOS}],{_COMBOS}]",
         ),
     )
     if found is None:
@@ -210,7 +246,35 @@ def _about_data_sets(client: Dhis2Client, mapping: InstanceMapping) -> list[Find
         rows = _asked(findings, subject, partial(metadata.metadata_by_id, client, kind, uids, "id"))
         if rows is not None:
             findings.append(_presence(subject, uids, rows))
+    findings += _untranslated_combos(mapping, found)
     return findings
+
+
+def _untranslated_combos(mapping: InstanceMapping, data_sets: list[dict[str, Any]]) -> list[Finding]:
+    """Option combos of mapped elements that the settings do not translate: values in them would be held back."""
+    elements, known = mapping.element_concepts(), mapping.category_codes()
+    unknown: dict[str, str] = {}
+    for data_set in data_sets:
+        for entry in data_set.get("dataSetElements") or []:
+            if str(entry["dataElement"]["id"]) not in elements:
+                continue
+            # A data set may break an element down otherwise than the element itself.
+            combo = entry.get("categoryCombo") or entry["dataElement"].get("categoryCombo") or {}
+            for cell in combo.get("categoryOptionCombos") or []:
+                if str(cell["id"]) not in known:
+                    unknown[str(cell["id"])] = str(cell.get("name") or cell["id"])
+    if not unknown:
+        return []
+    names = sorted(f"{name} ({uid})" for uid, name in unknown.items())
+    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return [
+        Finding(
+            "category option combos",
+            "warning",
+            f"not translated: {shown}",
+            "Add them to [dhis2.data_set.category_option_combos]; until then values in them go to quarantine.",
+        )
+    ]
 
 
 def _about_expressions(client: Dhis2Client, mapping: InstanceMapping) -> list[Finding]:

@@ -71,6 +71,29 @@ def test_a_sound_server_passes_on_every_version(checked: Callable[..., CheckRepo
     }
 
 
+def test_provinces_and_option_combos_left_out_of_the_settings_are_named(sound: str) -> None:
+    """Found by following docs/dhis2.md with a fresh draft: both were silent, and values went to quarantine."""
+    mapping = parse_instance(entry(), is_practice=True)
+    left_out = dict(list(mapping.province_areas.items())[1:])
+    hiv = next(item for item in mapping.data_sets if item.code == "HIV_TESTING")
+    gone, *_ = hiv.category_option_combos
+    others = tuple(
+        replace(
+            item, category_option_combos={uid: code for uid, code in item.category_option_combos.items() if uid != gone}
+        )
+        for item in mapping.data_sets
+    )
+    report = check(asking(sound), replace(mapping, province_areas=left_out, data_sets=others))
+    told = {found.subject: found for found in report.findings if found.verdict == "warning"}
+    assert report.is_usable
+    assert gone in told["category option combos"].found
+    assert "[dhis2.data_set.category_option_combos]" in told["category option combos"].advice
+    assert "lie in none that is named" in told["provinces"].found
+    bare = check(asking(sound), replace(mapping, province_areas={}))
+    (none_named,) = [found for found in bare.findings if found.subject == "provinces"]
+    assert none_named.found.startswith("63 of 65 org units")
+
+
 def test_rule_45_expressions_outside_the_grammar_are_refused_by_name_and_counted(
     httpserver: HTTPServer,
     client: Dhis2Client,
