@@ -7,7 +7,7 @@ from practice.dhis2.quirks import OF_THE_VERSION, OF_THE_WORLD, QUIRKS, VERSIONS
 
 _HEAD = """# Practice servers: versions and quirks
 
-`mhwg practice serve --version 2.41 --quirk short-pages --quirk reset` starts two DHIS2-speaking servers on this machine, Viet Nam and
+`mhwg practice serve --version 2.41 --quirk truncated-json --quirk reset` starts two DHIS2-speaking servers on this machine, Viet Nam and
 Cambodia, over an invented region. `Authorization: ApiToken practice-token`, or `practice` / `practice` with Basic.
 
 A quirk is switched on by its name and off by `no-` before it (`--quirk no-short-pages`). `answer-E1006` makes every data request end with

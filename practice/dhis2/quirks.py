@@ -42,7 +42,12 @@ QUIRKS = (
     Quirk("analytics-shape", 9, "analytics headers and pager of the version", VERSIONS),
     Quirk("plain-statuses", 10, "400 and 403 where 2.40 answers 409", _since("2.41")),
     Quirk("new-period-types", 11, "FriW, Feb and Aug periods are understood", _since("2.43")),
-    Quirk("short-pages", 12, "pages short of rows, and one empty, before the last", _since("2.42")),
+    Quirk(
+        "short-pages",
+        12,
+        "pages short of rows, and one empty, before the last (on 2.40 and 2.41, which show all, a client refuses)",
+        _since("2.42"),
+    ),
     Quirk("moving-pages", 13, "time passes between two page requests: rows appear and change"),
     Quirk("purged", 14, "what was deleted softly has been purged"),
     Quirk("values-removed", 15, "one value in ten events has been taken away"),
@@ -131,7 +136,7 @@ def at_random(seed: int, version: str, count: int = 3) -> tuple[str, ...]:
         for q in QUIRKS
         if version not in q.versions and not q.stops and q.name not in OF_THE_WORLD | OF_THE_VERSION
     )
-    choices = [
-        name for name in choices if name not in ("old-endpoints", "export-budget", "slow", "purged", "values-removed")
-    ]
+    # short-pages is left for 2.40 and 2.41 only, where rows that are announced and not shown must end a pull.
+    left_out = ("old-endpoints", "export-budget", "slow", "purged", "values-removed", "short-pages")
+    choices = [name for name in choices if name not in left_out]
     return tuple(sorted(random.Random(f"{seed}/{version}").sample(choices, count)))
