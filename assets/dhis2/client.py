@@ -152,10 +152,12 @@ class Dhis2Client:
         self._session = requests.Session()
         self._session.auth = credential
         self._session.headers.update({"X-Requested-With": "XMLHttpRequest", "User-Agent": "mhwg-warehouse"})
+        # Given with each request: those of the session yield to REQUESTS_CA_BUNDLE and HTTPS_PROXY of the environment.
+        self._route: dict[str, Any] = {}
         if ca_bundle:
-            self._session.verify = ca_bundle
+            self._route["verify"] = ca_bundle
         if proxy:
-            self._session.proxies = {"http": proxy, "https": proxy}
+            self._route["proxies"] = {"http": proxy, "https": proxy}
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=max_parallel, max_retries=0)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
@@ -298,14 +300,26 @@ class Dhis2Client:
     def _get(self, endpoint: str, parameters: Parameters, accept: str, headers: Mapping[str, str]) -> requests.Response:
         with self._counting:
             self.request_count += 1
-        return self._session.get(
-            f"{self._base}/api/{endpoint}",
-            params=list(parameters),
-            headers={"Accept": accept, **headers},
-            timeout=self._timeout,
-            allow_redirects=False,
-            stream=True,
-        )
+        try:
+            return self._session.get(
+                f"{self._base}/api/{endpoint}",
+                params=list(parameters),
+                headers={"Accept": accept, **headers},
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+                **self._route,
+            )
+        except requests.exceptions.RequestException:
+            raise
+        except OSError as fault:
+            # requests looks for the file itself, before it connects.
+            raise QueryError(
+                f"the certificate authority {self._route.get('verify')} cannot be read ({type(fault).__name__}).",
+                server=self.server,
+                endpoint=endpoint,
+                advice="ca_bundle in the settings is the path of a PEM file on this machine.",
+            ) from fault
 
     def _upgrades(self, asked: str, location: str) -> bool:
         """True, and the base address is https from now on, when `location` is the same resource of the same host by https."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from difflib import get_close_matches
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from assets.dhis2.errors import MappingError
 from methods.periods import PERIOD_TYPES
@@ -183,7 +184,7 @@ def parse_instance(raw: Mapping[str, Any], *, is_practice: bool = False) -> Inst
         max_parallel=int(reader.number("max_parallel", raw.get("max_parallel", 4), at_least=1, at_most=10)),
         read_timeout_seconds=reader.number("read_timeout_seconds", raw.get("read_timeout_seconds", 120), at_least=0.1),
         ca_bundle=raw.get("ca_bundle"),
-        proxy=raw.get("proxy"),
+        proxy=reader.proxy(raw.get("proxy")),
         future_periods_days=int(reader.number("future_periods_days", raw.get("future_periods_days", 366), at_least=0)),
         coordinate_decimals=int(
             reader.number("coordinate_decimals", raw.get("coordinate_decimals", 2), at_least=0, at_most=5)
@@ -303,6 +304,21 @@ class _Reader:
 
     def concepts(self, key: str, raw: Mapping[str, Any], known: frozenset[str]) -> dict[str, str]:
         return {self.uid(key, uid): self.known(f"{key}.{uid}", concept, known) for uid, concept in raw.items()}
+
+    def proxy(self, got: object) -> str | None:
+        if got is None:
+            return None
+        parts = urlsplit(str(got))
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise self.fault("proxy", got, "write http://host:port")
+        if parts.username or parts.password:
+            # Not shown: it holds a password.
+            raise self.fault(
+                "proxy",
+                "an address with a user name",
+                "secrets do not stand in settings; set HTTPS_PROXY in the environment",
+            )
+        return str(got)
 
     def number(self, key: str, got: object, *, at_least: float, at_most: float = float("inf")) -> float:
         if isinstance(got, bool) or not isinstance(got, int | float) or not at_least <= got <= at_most:
