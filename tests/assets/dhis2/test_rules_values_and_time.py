@@ -417,6 +417,27 @@ def test_rule_36_an_hour_that_came_twice_is_the_earlier_one() -> None:
     assert frame["t"].to_list() == [datetime(2026, 10, 25, 0, 30), None, None]
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Ho_Chi_Minh", "Europe/Berlin"])
+def test_rule_36_a_column_is_read_as_its_texts_one_by_one(zone: str) -> None:
+    # Forms that DHIS2 writes, mixed, and texts that are no instant: the column's quick way and its slow one must agree.
+    place = ZoneInfo(zone)
+    texts = [
+        "2026-01-15T02:00:00.000+0000", "2026-01-15T02:00:00.123456+07:00", "2026-01-15T02:00:00.000-0330", "2026-01-15T02:00:00Z",
+        "2026-01-15T02:00:00.5", "2026-01-15 02:00:00", " 2026-01-15T02:00:00.500+0700 ", "2026-01-15", "x", "",
+        "2026-13-15T02:00:00.000+0000", "2026-01-15T02:00:00.000 +0000", "2026-02-30T02:00:00.000+0000",
+    ]  # fmt: skip
+
+    def one(text: str) -> datetime | None:
+        try:
+            return parse_instant(text, place).replace(tzinfo=None)
+        except ValueError:
+            return None
+
+    for chosen in (texts, texts[:3], texts[3:]):
+        column = pl.DataFrame({"t": [*chosen, None]}).select(instants("t", place))["t"]
+        assert column.to_list() == [*map(one, chosen), None]
+
+
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Ho_Chi_Minh", "Europe/Berlin", "America/Los_Angeles"])
 def test_rule_37_a_calendar_date_stays_under_any_zone(
     zone: str, stub_world: Any, settings: Callable[..., InstanceMapping], pseudonymiser: Pseudonymiser
