@@ -8,10 +8,24 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import polars as pl
+
+from methods.outliers import statement
 from warehouse.catalogue.table_catalogue import load_codelist
 
 WORST_UNITS = 10
 SHOWN_SLICES = 20
+SHOWN_VALUES = 25
+
+_NAMED = """
+    select finding.review_code, finding.severity_code, coalesce(unit.name, finding.org_unit_uid, '') as unit, finding.org_unit_uid,
+      coalesce(finding.period_code, '') as period_code, coalesce(finding.concept_code, '') as concept_code,
+      finding.observed_value, finding.expected_value, finding.silence_code, finding.tail_probability
+    from core.quality_finding_current as finding
+    left join core.org_unit_current as unit  /* many to one */
+      on unit.instance_code = finding.instance_code and unit.org_unit_uid = finding.org_unit_uid
+    where finding.instance_code = ?
+"""
 
 
 @dataclass(frozen=True)
@@ -30,6 +44,30 @@ class UnitToAsk:
     unit: str
     missing_reports: int
     other_findings: int
+
+
+@dataclass(frozen=True)
+class ValueToCheck:
+    """One reported value or rule to look at: what it is, what was found and what was expected; `silence_code` where DHIS2's own
+    outlier screen would not show it."""
+
+    name_en: str
+    name_vi: str
+    unit: str
+    period_code: str
+    concept_code: str
+    found: float | None
+    expected: float | None
+    silence_code: str | None
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Why DHIS2's outlier screen says nothing, of how many of all series."""
+
+    silence_code: str
+    series: int
+    all_series: int
 
 
 @dataclass(frozen=True)
@@ -61,6 +99,8 @@ class ProviderReview:
 
     findings: tuple[FindingCount, ...] = ()
     units: tuple[UnitToAsk, ...] = ()
+    values: tuple[ValueToCheck, ...] = ()
+    silences: tuple[Silence, ...] = ()
     rates: tuple[PeriodRate, ...] = ()
     changed_fields: tuple[str, ...] = ()
     slices: tuple[RowsExpected, ...] = ()
@@ -85,6 +125,8 @@ def provider_review(connection: Any, source_code: str) -> ProviderReview:
     return ProviderReview(
         findings=_findings(connection, instance) if is_server else (),
         units=_units(connection, instance) if is_server else (),
+        values=_values(connection, instance) if is_server else (),
+        silences=_silences(connection, instance) if is_server else (),
         rates=_rates(connection, instance) if is_server else (),
         changed_fields=tuple(row[0] for row in changed),
         slices=_slices(connection, source_code),
@@ -132,6 +174,48 @@ def _units(connection: Any, instance: str) -> tuple[UnitToAsk, ...]:
         [instance, WORST_UNITS],
     ).fetchall()
     return tuple(UnitToAsk(row[0], int(row[1]), int(row[2])) for row in rows)
+
+
+def _values(connection: Any, instance: str) -> tuple[ValueToCheck, ...]:
+    """The least likely values first, then broken rules; reports are not values."""
+    names = {code.code: code for code in load_codelist("quality_review")}
+    rows = connection.execute(
+        f"""with named as ({_NAMED})
+        select review_code, unit, period_code, concept_code, observed_value, expected_value, silence_code from named
+        where review_code not in ('missing_report', 'unexpected_report')
+        order by tail_probability nulls last, review_code, period_code desc, unit, concept_code limit {SHOWN_VALUES}""",
+        [instance],
+    ).fetchall()
+    return tuple(ValueToCheck(names[row[0]].name_en, names[row[0]].name_vi, *row[1:]) for row in rows)
+
+
+def _silences(connection: Any, instance: str) -> tuple[Silence, ...]:
+    rows = connection.execute(
+        """select subject_code, numerator, denominator from core.quality_measure_current
+        where provider_code = ? and measure_code = 'outlier_screen_silent' order by numerator desc, subject_code""",
+        [instance],
+    ).fetchall()
+    return tuple(Silence(code, int(series), int(all_series)) for code, series, all_series in rows)
+
+
+def open_findings(connection: Any, source_code: str) -> pl.DataFrame:
+    """Every open finding of a server, for that provider alone: kind, unit, period, concept, found, expected, note."""
+    names = {code.code: code for code in load_codelist("quality_review")}
+    rows = connection.execute(
+        f"{_NAMED} order by review_code, unit, period_code, concept_code, finding.subject_code",
+        [source_code.removeprefix("dhis2_")],
+    ).fetchall()
+    return pl.DataFrame(
+        [
+            (names[code].name_en, severity, unit, uid, period, concept, found, expected, statement(silence))
+            for code, severity, unit, uid, period, concept, found, expected, silence, _ in rows
+        ],
+        schema={
+            **dict.fromkeys(("kind", "severity", "unit", "unit_uid", "period", "concept"), pl.String),
+            "found": pl.Float64, "expected": pl.Float64, "note": pl.String,
+        },
+        orient="row",
+    )  # fmt: skip
 
 
 def _rates(connection: Any, instance: str) -> tuple[PeriodRate, ...]:

@@ -6,6 +6,7 @@ Belongs here: which files, their permissions, and that nothing is written that d
     quality/run.en.html, run.vi.html          every provider in a row; for the engineer
     quality/<provider>/quality.en.html, .vi.html   for the provider
     quality/<provider>/message.en.txt, .vi.txt     a letter to send with it
+    quality/<provider>/findings.csv                every open finding about a server's data: unit, period, found, expected
     quality/<provider>/rejected.csv                the provider's own rejected records; for its eyes only, never part of a release
 """
 
@@ -17,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from expectations.provider_report import ProviderReport, provider_report, rejected_records
-from expectations.provider_review import ProviderReview, provider_review
+from expectations.provider_review import ProviderReview, open_findings, provider_review
 from expectations.quality_page import Language, quality_page, run_page
 from warehouse.catalogue.table_catalogue import load_codelist
 
@@ -68,7 +71,9 @@ def write_quality(connection: Any, folder: Path) -> tuple[list[Written], int]:
         for language in LANGUAGES:
             changed += _write(own / f"quality.{language}.html", quality_page(report, language, review).encode())
             changed += _write(own / f"message.{language}.txt", _letter(report, review, language).encode())
-        changed += _write(own / "rejected.csv", _rejected(connection, report.source_code))
+        if report.source_code.startswith("dhis2_"):
+            changed += _write(own / "findings.csv", _csv(open_findings(connection, report.source_code)))
+        changed += _write(own / "rejected.csv", _csv(rejected_records(connection, report.source_code)))
         written.append(Written(report, review, own))
     between = _between_sources(connection)
     for language in LANGUAGES:
@@ -96,15 +101,15 @@ def _letter(report: ProviderReport, review: ProviderReview, language: Language) 
     )
 
 
-def _rejected(connection: Any, source_code: str) -> bytes:
-    """The provider's own rejected records as CSV that a spreadsheet opens as text: with a byte-order mark, and no cell that it
-    would take for a formula."""
-    frame = rejected_records(connection, source_code)
+def _csv(frame: pl.DataFrame) -> bytes:
+    """The rows as CSV that a spreadsheet opens as text: with a byte-order mark, and no text that it would take for a formula."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream)
     writer.writerow(frame.columns)
     for row in frame.iter_rows():
-        writer.writerow(["" if cell is None else _as_text(str(cell)) for cell in row])
+        writer.writerow(
+            ["" if cell is None else cell if isinstance(cell, float) else _as_text(str(cell)) for cell in row]
+        )
     return stream.getvalue().encode("utf-8-sig")
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from expectations.provider_report import Finding, ProviderReport, TrendPoint
 from expectations.provider_review import PeriodRate, ProviderReview
+from methods.outliers import statement
 
 Language = Literal["en", "vi"]
 
@@ -52,6 +53,16 @@ _WORDS: dict[Language, dict[str, str]] = {
         "ask": "Units to ask first",
         "missing": "Missing reports",
         "other": "Other findings",
+        "values": "Values to look at",
+        "values_text": "The least likely first; all of them are in findings.csv.",
+        "kind": "Finding",
+        "period": "Period",
+        "concept": "Element or rule",
+        "found": "Found",
+        "expect": "Expected",
+        "note": "DHIS2's outlier screen",
+        "silent": "Where DHIS2's outlier screen is silent",
+        "silent_share": "{series} of {all} series",
         "rates": "Reports received, by month",
         "rates_text": "Share of the monthly reports owed that came (and came in time): {series}.",
         "fields": "Fields that changed",
@@ -104,6 +115,16 @@ _WORDS: dict[Language, dict[str, str]] = {
         "ask": "Đơn vị cần hỏi trước",
         "missing": "Báo cáo còn thiếu",
         "other": "Phát hiện khác",
+        "values": "Giá trị cần xem lại",
+        "values_text": "Khó xảy ra nhất đứng trước; toàn bộ nằm trong findings.csv.",
+        "kind": "Phát hiện",
+        "period": "Kỳ",
+        "concept": "Chỉ tiêu hoặc quy tắc",
+        "found": "Thực có",
+        "expect": "Dự kiến",
+        "note": "Bộ lọc ngoại lai của DHIS2",
+        "silent": "Nơi bộ lọc ngoại lai của DHIS2 không lên tiếng",
+        "silent_share": "{series} trên {all} chuỗi",
         "rates": "Báo cáo đã nhận theo tháng",
         "rates_text": "Tỷ lệ báo cáo tháng đến hạn đã nhận (và đúng hạn): {series}.",
         "fields": "Trường dữ liệu đã thay đổi",
@@ -149,6 +170,8 @@ def quality_page(report: ProviderReport, language: Language, review: ProviderRev
         _held(report, words),
         _units(report, words),
         _review(review, words, language),
+        _values(review, words, language),
+        _silences(review, words, language),
         _rates(review.rates, words),
         _slices(review, words),
         _changed_fields(review, words),
@@ -283,6 +306,42 @@ def _slices(review: ProviderReview, words: dict[str, str]) -> str:
     return f"<h2>{escape(words['expected'])}</h2>\n<p>{escape(words['expected_text'])}</p>\n" + _table(
         headings, rows, frozenset({2, 3, 4})
     )
+
+
+def _values(review: ProviderReview, words: dict[str, str], language: Language) -> str:
+    if not review.values:
+        return ""
+    rows = [
+        (
+            escape(value.name_vi if language == "vi" else value.name_en),
+            escape(value.unit),
+            escape(value.period_code),
+            escape(value.concept_code),
+            _amount(value.found),
+            _amount(value.expected),
+            escape(statement(value.silence_code, language)),
+        )
+        for value in review.values
+    ]
+    headings = [words[name] for name in ("kind", "unit", "period", "concept", "found", "expect", "note")]
+    return f"<h2>{escape(words['values'])}</h2>\n<p>{escape(words['values_text'])}</p>\n" + _table(
+        headings, rows, frozenset({4, 5})
+    )
+
+
+def _amount(value: float | None) -> str:
+    return "" if value is None else f"{value:,.1f}".removesuffix(".0")
+
+
+def _silences(review: ProviderReview, words: dict[str, str], language: Language) -> str:
+    if not review.silences:
+        return ""
+    lines = "".join(
+        f"<li>{escape(words['silent_share'].format(series=f'{found.series:,}', all=f'{found.all_series:,}'))}: "
+        f"{escape(statement(found.silence_code, language))}</li>"
+        for found in review.silences
+    )
+    return f"<h2>{escape(words['silent'])}</h2>\n<ul>{lines}</ul>\n"
 
 
 def _changed_fields(review: ProviderReview, words: dict[str, str]) -> str:

@@ -186,19 +186,29 @@ def score_series(
     ).drop("_sum", "_squares", "_deviation", "_from_mean", "_from_median", "_is_constant", "_mad")
 
 
-def statement(silence_code: str | None, series_size: int) -> str:
-    """One sentence on why DHIS2's own outlier screen shows nothing for a series; empty when it can speak."""
-    if silence_code == "deviation_zero":
-        return f"All {series_size} values are equal: neither score is defined."
-    if silence_code == "mad_zero":
-        return (
-            f"More than half of the {series_size} values are equal, so the median absolute deviation is 0: "
-            "the modified z-score of DHIS2 flags nothing here, however far away a value is."
-        )
-    if silence_code == "fewer_than_ten":
-        bound = float(np.sqrt(max(series_size - 1, 0)))
-        return f"With {series_size} values a z-score cannot exceed {bound:.1f}: the threshold of 3 is out of reach."
-    return ""
+_SILENCE = {
+    "deviation_zero": (
+        "All values of the series are equal: neither score of DHIS2 is defined.",
+        "Mọi giá trị của chuỗi bằng nhau: cả hai điểm số của DHIS2 đều không xác định.",
+    ),
+    "mad_zero": (
+        "More than half of the values are equal, so the median absolute deviation is 0: the modified z-score of DHIS2 flags nothing "
+        "here, however far away a value is.",
+        "Hơn một nửa số giá trị bằng nhau nên độ lệch tuyệt đối trung vị bằng 0: điểm z hiệu chỉnh của DHIS2 không báo gì ở đây, "
+        "dù giá trị lệch xa đến đâu.",
+    ),
+    "fewer_than_ten": (
+        "With fewer than ten values no z-score of DHIS2 can reach 3.",
+        "Với ít hơn mười giá trị, không điểm z nào của DHIS2 đạt đến 3.",
+    ),
+}
+
+
+def statement(silence_code: str | None, language: str = "en") -> str:
+    """One sentence on why DHIS2's own outlier screen shows nothing for a series, in `en` or `vi`; empty when it can speak."""
+    if silence_code is None:
+        return ""
+    return _SILENCE[silence_code][1 if language == "vi" else 0]
 
 
 def changes(

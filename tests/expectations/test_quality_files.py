@@ -55,6 +55,15 @@ def connection():
             f"insert into core.quality_finding by name select '{instance}' as instance_code, '{code}' as review_code, 's' as subject_code, "
             f"'internal' as dimension_code, 'warning' as severity_code, {unit} as org_unit_uid, {opened}"
         )
+    connection.execute(
+        "update core.quality_finding set period_code = '202605', concept_code = 'TB_NOTIFIED', observed_value = 40, expected_value = 3, "
+        "silence_code = 'mad_zero', tail_probability = 1e-9 where review_code = 'time_change'"
+    )
+    connection.execute(
+        f"insert into core.quality_measure by name select 'vnm' as provider_code, 'outlier_screen_silent' as measure_code, "
+        f"'mad_zero' as subject_code, '_T' as period_code, 'internal' as dimension_code, 800 / 900 as value, 800 as numerator, "
+        f"900 as denominator, {opened}"
+    )
     for month, came in (("202604", 8), ("202605", 5)):
         for measure, number in (("reports_received", came), ("reports_in_time", came - 2)):
             connection.execute(
@@ -83,9 +92,10 @@ def test_each_provider_has_its_page_letter_and_records(connection, tmp_path: Pat
     written, changed = write_quality(connection, tmp_path / "quality")
     assert [given.report.source_code for given in written] == ["dhis2_vnm", "labour"]
     files = sorted(path.relative_to(tmp_path / "quality").as_posix() for path in (tmp_path / "quality").rglob("*.*"))
-    own = ["message.en.txt", "message.vi.txt", "quality.en.html", "quality.vi.html", "rejected.csv"]
+    own = ["findings.csv", "message.en.txt", "message.vi.txt", "quality.en.html", "quality.vi.html", "rejected.csv"]
     assert files == [
-        *(f"{name}/{file}" for name in ("dhis2_vnm", "labour") for file in own),
+        *(f"dhis2_vnm/{file}" for file in own),
+        *(f"labour/{file}" for file in own[1:]),
         "run.en.html",
         "run.vi.html",
     ]
@@ -122,6 +132,23 @@ def test_the_page_says_what_to_do_and_shows_no_record(connection, tmp_path: Path
         if path.name != "rejected.csv":
             assert CANARY not in path.read_text(encoding="utf-8"), path
     assert "dhis2_vnm/quality" in (tmp_path / f"run.{language}.html").read_text(encoding="utf-8")
+
+
+def test_findings_name_unit_period_and_value_and_say_where_dhis2_is_silent(connection, tmp_path: Path):
+    write_quality(connection, tmp_path)
+    own = (tmp_path / "dhis2_vnm" / "findings.csv").read_text(encoding="utf-8-sig")
+    (jump,) = [row for row in csv.DictReader(own.splitlines()) if row["kind"] == "Sudden change"]
+    assert (jump["unit"], jump["period"], jump["concept"], jump["found"], jump["expected"]) == (
+        "Trạm <Y tế>", "202605", "TB_NOTIFIED", "40.0", "3.0",
+    )  # fmt: skip
+    assert "median absolute deviation is 0" in jump["note"]
+    for language, words in (
+        ("en", ("Values to look at", "TB_NOTIFIED", "800 of 900 series: More than half of the values are equal")),
+        ("vi", ("Giá trị cần xem lại", "TB_NOTIFIED", "800 trên 900 chuỗi: Hơn một nửa số giá trị bằng nhau")),
+    ):
+        page = (tmp_path / "dhis2_vnm" / f"quality.{language}.html").read_text(encoding="utf-8")
+        for word in words:
+            assert word in page
 
 
 def test_the_providers_own_records_open_in_a_spreadsheet_as_text(connection, tmp_path: Path):
