@@ -25,6 +25,8 @@ PRACTICE_SETTINGS = PROJECT / "practice" / "mhwg.toml"
 # SQLAlchemy 2.1 takes a bare postgresql:// for psycopg 3; Dagster's storage brings psycopg2.
 POSTGRES_SCHEME = "postgresql+psycopg2://"
 SQLITE_MARK = "# Storage in SQLite"
+LAUNCH_SECONDS = 300
+"""How long Dagster's daemon waits for the process that holds the definitions, for instance to start a run."""
 PRACTICE_CREDENTIAL = "practice-token"
 # Not a secret: it protects invented people, and a fixed key keeps the practice ground the same on every machine.
 PRACTICE_KEY = "the practice ground holds no real person"
@@ -301,4 +303,6 @@ def use_dagster_home(settings: Settings) -> Path:
     # Dagster stores the planned events of a run one by one unless told to hand them over together (pipelines/event_log.py).
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    # Starting a run's process took 61 s on two cores under load (2026-11-26), and Dagster gives up after 60.
+    os.environ.setdefault("DAGSTER_GRPC_TIMEOUT_SECONDS", str(LAUNCH_SECONDS))
     return home
