@@ -10,6 +10,7 @@ import getpass
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,3 +69,15 @@ def note(state: Path, arguments: Sequence[str], exit_code: int, begun_at: dateti
     descriptor = os.open(folder / "commands.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "a", encoding="utf-8") as log:
         log.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def commands_done(state: Path, verb: str) -> list[datetime]:
+    """When commands of this verb ended with exit code 0, as the log has it; a line cut short by a power cut is passed over."""
+    path = state / "audit" / "commands.jsonl"
+    found = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        with suppress(ValueError, KeyError):
+            line = json.loads(text)
+            if line["command"][:1] == [verb] and line["exit_code"] == 0:
+                found.append(datetime.fromisoformat(line["at"]))
+    return found

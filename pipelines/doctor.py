@@ -9,13 +9,16 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from pipelines.audit import commands_done
 from pipelines.failures import SettingsError
+from pipelines.privacy import open_to_others
 from pipelines.settings import Settings
 
 Level = Literal["ok", "warning", "fault"]
@@ -23,6 +26,11 @@ Level = Literal["ok", "warning", "fault"]
 LEAST_FREE = 1 << 30
 COMFORTABLE_FREE = 10 << 30
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+CLOCK_SECONDS = 60
+"""How far two clocks may be apart that both follow a time server, an answer's way included."""
+WRONG_CLOCK_SECONDS = 600
+BACKUP_DAYS = 8
+"""One week and a day: a weekly backup that was taken this week or last."""
 BUILT_AFTER = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -124,26 +132,34 @@ def permissions(settings: Settings) -> Iterator[Finding]:
             "state folder", "fault", f"{folder} cannot be written by this user; chown it or run as its owner."
         )
         return
-    open_to_others = []
-    for path in (folder, folder / "warehouse.duckdb", folder / "landing", folder / "inbox", folder / "dagster"):
-        if path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            open_to_others.append(path)
-    for path in open_to_others:
+    found = list(open_to_others(settings))
+    for path in found:
         mode = stat.S_IMODE(path.stat().st_mode)
         yield Finding(
             "permissions",
             "fault",
             f"{path} has mode {mode:04o}: others than its owner may read it; chmod {'700' if path.is_dir() else '600'} {path}",
         )
-    if not open_to_others:
+    if not settings.practice and settings.file.exists() and settings.file.stat().st_mode & stat.S_IWOTH:
+        yield Finding(
+            "permissions", "fault", f"{settings.file} may be written by anybody, who then decides where data come from and go; "
+            f"chmod o-w {settings.file}",
+        )  # fmt: skip
+    if not found:
         yield Finding("permissions", "ok", f"only the owner may read {folder}")
 
 
 def addresses(settings: Settings) -> Iterator[Finding]:
     """Sources are asked over https, but on this machine."""
     urls = [(f"dhis2 {entry['code']}", str(entry.get("url", ""))) for entry in settings.dhis2]
-    for name, source in (("labour", settings.labour), ("survey", settings.survey), ("programme", settings.programme)):
+    for name, source in (
+        ("labour", settings.labour),
+        ("survey", settings.survey),
+        ("programme", settings.programme),
+        ("reference", settings.reference),
+    ):
         urls += [(name, url) for url in source.urls]
+    urls += [(f"reference {name}", url) for name, url in sorted(settings.reference.base_urls.items())]
     for name, url in urls:
         parts = urlsplit(url)
         if parts.scheme == "https" or (parts.hostname or "") in LOOPBACK:
@@ -155,6 +171,73 @@ def addresses(settings: Settings) -> Iterator[Finding]:
                 f"{parts.scheme or 'no scheme'}://{parts.netloc} is not encrypted: tokens and patients' records would be "
                 "readable on the way. Use the https address.",
             )
+
+
+def alerts(settings: Settings) -> Iterator[Finding]:
+    """What is sent to tell of failures is encrypted on the way."""
+    wanted = settings.alerts
+    if wanted.mail_to and wanted.smtp_security == "none" and wanted.smtp_host not in LOOPBACK:
+        yield Finding(
+            "alerts", "warning", f"mail goes to {wanted.smtp_host} unencrypted, its password too; set smtp_security."
+        )
+    if wanted.webhook_url_env and not settings.practice:
+        with suppress(SettingsError):  # `secrets` tells of one that is not set
+            parts = urlsplit(settings.secret(wanted.webhook_url_env) or "")
+            if parts.scheme != "https" and (parts.hostname or "") not in LOOPBACK:
+                yield Finding(
+                    "alerts",
+                    "warning",
+                    f"the address in {wanted.webhook_url_env} is not https; whoever listens may post too.",
+                )
+
+
+def clocks_of_servers(settings: Settings) -> Iterator[Finding]:
+    """This machine's clock agrees with those of the servers: receipts and ages rest on it. Watermarks do not."""
+    if settings.practice:
+        return
+    from assets.dhis2.client import server_clock
+    from assets.dhis2.errors import Dhis2Error
+
+    for entry in settings.dhis2:
+        name = f"clock of {entry['code']}"
+        try:
+            theirs = server_clock(str(entry.get("url", "")))
+        except Dhis2Error as fault:
+            yield Finding(name, "warning", f"not compared: {fault}.")
+            continue
+        if theirs is None:
+            yield Finding(name, "warning", "not compared: the server does not say what time it is.")
+            continue
+        seconds = round((datetime.now(UTC) - theirs).total_seconds())
+        if abs(seconds) <= CLOCK_SECONDS:
+            yield Finding(name, "ok", f"{abs(seconds)} s apart")
+        else:
+            yield Finding(
+                name,
+                "fault" if abs(seconds) > WRONG_CLOCK_SECONDS else "warning",
+                f"this machine's clock is {abs(seconds):,} s {'ahead of' if seconds > 0 else 'behind'} the server's; one of them "
+                "is wrong. Here: timedatectl set-ntp true.",
+            )
+
+
+def backups(settings: Settings) -> Iterator[Finding]:
+    """There is a backup, and not an old one: in `backups` of the state folder, or by the audit log where it went elsewhere."""
+    if settings.practice or not (settings.state_folder / "warehouse.duckdb").exists():
+        return
+    taken = [
+        datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        for path in (settings.state_folder / "backups").glob("mhwg-backup-*.tar")
+    ]
+    taken += commands_done(settings.state_folder, "backup")
+    if not taken:
+        yield Finding(
+            "backup", "warning", "none was ever taken; `mhwg backup --to FOLDER` on another disk, every week."
+        )
+        return
+    days = (datetime.now(UTC) - max(taken)).days
+    level: Level = "ok" if days <= BACKUP_DAYS else "warning"
+    what = "" if level == "ok" else "; `mhwg backup --to FOLDER` on another disk, every week"
+    yield Finding("backup", level, f"the newest is {days} days old{what}.")
 
 
 def store(settings: Settings) -> Iterator[Finding]:
@@ -198,5 +281,8 @@ CHECKS: tuple[Callable[[Settings], Iterable[Finding]], ...] = (
     secrets,
     permissions,
     addresses,
+    alerts,
+    clocks_of_servers,
+    backups,
     store,
 )

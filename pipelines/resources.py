@@ -19,6 +19,7 @@ from expectations.scales import GreatExpectationsScales
 from methods.pseudonym import Pseudonymiser
 from pipelines.erasure import erase_again, pseudonymiser_of
 from pipelines.practice_ground import Ground, practice_ground
+from pipelines.privacy import keep_private
 from pipelines.run_tags import Purpose, purpose_of
 from pipelines.settings import FileSource, Settings, load_settings
 from warehouse.catalogue.correction_ledger import load_corrections
@@ -111,6 +112,7 @@ def build_resources(settings: Settings, sources: Sequence[str] = ()) -> dict[str
 
     @dg.resource(description="The restricted warehouse; one writer.")
     def warehouse(_: dg.InitResourceContext) -> Warehouse:
+        keep_private(settings)
         store = warehouse_of(settings, patience_seconds=RUN_PATIENCE_SECONDS)
         # An older state may have been put back by hand: whoever was erased since is erased again before anything is read.
         erase_again(settings, store, datetime.now(UTC))

@@ -72,10 +72,17 @@ class Schedule(_Part):
 
 
 class Pseudonym(_Part):
-    """Which key hashes identifiers: its id, stored beside every token, and the environment variable that holds it."""
+    """Which key hashes identifiers: its id, stored beside every token, and the environment variable that holds it, or the file
+    that does (`key_file`, outside the home and the state folder, readable by its owner only)."""
 
     key_id: str = "k1"
     key_env: str = "MHWG_PSEUDONYM_KEY"
+    key_file: str | None = None
+
+    @property
+    def old_key_env(self) -> str:
+        """The variable that holds the key before this one, while `mhwg keys rotate` runs."""
+        return f"{self.key_env}_OLD"
 
 
 class Alerts(_Part):
@@ -221,8 +228,9 @@ class Settings(BaseModel):
         return text
 
     def pseudonym_key(self) -> bytes:
-        """The key of the keyed hash. Raises SettingsError when it is missing or short and the sources are real."""
-        secret = os.environ.get(self.pseudonym.key_env)
+        """The key of the keyed hash. Raises SettingsError when it is missing or short and the sources are real, or when it lies
+        where others can read it."""
+        secret = os.environ.get(self.pseudonym.key_env) or self._key_in_file()
         if not secret and self.practice:
             return PRACTICE_KEY.encode()
         if not secret or len(secret) < 32:
@@ -231,6 +239,42 @@ class Settings(BaseModel):
                 "characters, kept outside this machine's backups (for instance: openssl rand -hex 32)."
             )
         return secret.encode()
+
+    def old_pseudonym_key(self) -> bytes | None:
+        """The key before this one, if it is set: only while tokens are made anew under a new key."""
+        secret = os.environ.get(self.pseudonym.old_key_env)
+        if secret or not self.practice:
+            return secret.encode() if secret else None
+        return PRACTICE_KEY.encode()
+
+    def _key_in_file(self) -> str | None:
+        """The key in `key_file`. Raises SettingsError when the file is missing, open to others, or in the home or the state."""
+        if self.pseudonym.key_file is None:
+            return None
+        path = (self.file.parent / self.pseudonym.key_file).resolve()
+        for folder, what in (
+            (self.state_folder, "the state folder"),
+            (Path.home().resolve(), "the home of this account"),
+        ):
+            if path.is_relative_to(folder) and folder != Path("/"):
+                raise SettingsError(
+                    f"{self.file.name}: pseudonym.key_file {path} lies in {what}, beside the tokens that it protects; keep it "
+                    "elsewhere, for instance /etc/mhwg/pseudonym.key."
+                )
+        try:
+            mode = path.stat().st_mode & 0o777
+            if mode & 0o077:
+                raise SettingsError(
+                    f"{self.file.name}: pseudonym.key_file {path} has mode {mode:04o}: others may read the key; chmod 600 {path}, "
+                    "and rotate the key if somebody may have (docs/runbook.md)."
+                )
+            return path.read_text(encoding="ascii").strip()
+        except (FileNotFoundError, NotADirectoryError) as fault:
+            raise SettingsError(f"{self.file.name}: pseudonym.key_file {path} does not exist.") from fault
+        except (PermissionError, UnicodeDecodeError) as fault:
+            raise SettingsError(
+                f"{self.file.name}: pseudonym.key_file {path} cannot be read by this account, or is not plain text."
+            ) from fault
 
 
 def settings_file() -> Path:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -485,3 +486,22 @@ def _retry_after(response: requests.Response) -> float | None:
     if until is None or now is None:
         return None
     return max(0.0, float(email.utils.mktime_tz(until) - email.utils.mktime_tz(now)))
+
+
+def server_clock(url: str, timeout: float = 5.0) -> datetime | None:
+    """What time the web server at `url` has, by the Date of its answer; no credential is sent. None when it does not say.
+
+    Raises TransientError when it does not answer.
+    """
+    try:
+        answer = requests.head(url, timeout=timeout, allow_redirects=False)
+    except requests.RequestException as fault:
+        host = urlsplit(url).netloc
+        raise TransientError(
+            f"{host} does not answer ({type(fault).__name__})", server=host, endpoint="/", advice="try again later"
+        ) from fault
+    found = answer.headers.get("Date")
+    try:
+        return email.utils.parsedate_to_datetime(found).astimezone(UTC) if found else None
+    except ValueError:
+        return None

@@ -29,6 +29,7 @@ timezone = "$zone"
 # machine's backups: export MHWG_PSEUDONYM_KEY="$$(openssl rand -hex 32)"
 key_id = "k1"
 key_env = "MHWG_PSEUDONYM_KEY"
+# key_file = "/etc/mhwg/pseudonym.key"   # instead of the variable: mode 0600, outside the home and the state folder
 
 # Inboxes: folders below the state folder, and HTTPS addresses pulled on schedule (credential_env names a variable with a
 # token or user:password).

@@ -3,6 +3,10 @@
 import importlib
 import json
 import os
+import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from pipelines import doctor
 from pipelines.cli import app, call
 from pipelines.dead_runs import close_dead_runs, process_tag
 from pipelines.failures import SettingsError
+from pipelines.privacy import keep_private
 from pipelines.settings import load_settings, use_dagster_home
 from warehouse.locks import LockHeld, held, holder_of
 from warehouse.store import Warehouse
@@ -102,6 +107,121 @@ def test_doctor_finds_missing_keys_plain_http_and_open_folders(office: Path, mon
     assert "short" not in found["pseudonym key"][0].text
     assert "chmod 700" in found["permissions"][0].text
     assert mhwg("doctor") == 3
+
+
+def test_a_key_file_is_read_only_where_nobody_else_can_read_it(office: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("MHWG_PSEUDONYM_KEY")
+    secrets, home = office / "secrets", office / "home"
+    for folder in (secrets, home, office / "var"):
+        folder.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+
+    def key_from(path: Path, mode: int = 0o600) -> bytes:
+        path.write_text("k" * 32 + "\n", encoding="ascii")
+        path.chmod(mode)
+        (office / "mhwg.toml").write_text(f'[pseudonym]\nkey_file = "{path}"\n', encoding="utf-8")
+        return load_settings().pseudonym_key()
+
+    assert key_from(secrets / "key") == b"k" * 32
+    with pytest.raises(SettingsError, match="has mode 0640: others may read the key"):
+        key_from(secrets / "key", 0o640)
+    assert findings(office)["pseudonym key"][0].level == "fault"
+    with pytest.raises(SettingsError, match="lies in the home of this account"):
+        key_from(home / "key")
+    with pytest.raises(SettingsError, match="lies in the state folder"):
+        key_from(office / "var" / "key")
+    (office / "mhwg.toml").write_text('[pseudonym]\nkey_file = "/no/such/key"\n', encoding="utf-8")
+    with pytest.raises(SettingsError, match="does not exist"):
+        load_settings().pseudonym_key()
+
+
+def test_rights_are_taken_back_before_a_run(office: Path, caplog: pytest.LogCaptureFixture):
+    (office / "mhwg.toml").write_text("", encoding="utf-8")
+    state = office / "var"
+    (state / "landing").mkdir(parents=True)
+    (state / "warehouse.duckdb").write_bytes(b"")
+    for path, mode in ((state, 0o755), (state / "landing", 0o750), (state / "warehouse.duckdb", 0o644)):
+        path.chmod(mode)
+    assert keep_private(load_settings()) == [state, state / "landing", state / "warehouse.duckdb"]
+    assert [path.stat().st_mode & 0o777 for path in (state, state / "landing", state / "warehouse.duckdb")] == [
+        0o700, 0o700, 0o600,
+    ]  # fmt: skip
+    assert "warehouse.duckdb was open to others (mode 0644)" in caplog.text
+    assert keep_private(load_settings()) == []
+
+
+def test_rights_that_cannot_be_taken_back_stop_the_run(office: Path, monkeypatch: pytest.MonkeyPatch):
+    (office / "mhwg.toml").write_text("", encoding="utf-8")
+    (office / "var").mkdir()
+    (office / "var").chmod(0o755)
+    monkeypatch.setattr(os, "chmod", lambda *_: (_ for _ in ()).throw(PermissionError(1, "not the owner")))
+    with pytest.raises(SettingsError, match="belongs to another account"):
+        keep_private(load_settings())
+
+
+@pytest.mark.parametrize(("ahead", "level"), [(0, "ok"), (300, "warning"), (-7200, "fault")])
+def test_doctor_compares_the_clock_with_the_servers(office: Path, ahead: int, level: str):
+    class Server(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(302)
+            self.end_headers()
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return format_datetime(datetime.now(UTC) - timedelta(seconds=ahead), usegmt=True)
+
+    server = HTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.handle_request, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/"
+    (office / "mhwg.toml").write_text(f'[[dhis2]]\ncode = "vnm"\nurl = "{url}"\n', encoding="utf-8")
+    (found,) = findings(office)["clock of vnm"]
+    server.server_close()
+    assert found.level == level, found
+    if ahead:
+        assert ("ahead of" if ahead > 0 else "behind") in found.text
+
+
+def test_doctor_says_when_a_clock_could_not_be_compared(office: Path):
+    (office / "mhwg.toml").write_text('[[dhis2]]\ncode = "vnm"\nurl = "http://127.0.0.1:9"\n', encoding="utf-8")
+    (found,) = findings(office)["clock of vnm"]
+    assert (found.level, "not compared" in found.text) == ("warning", True)
+
+
+def test_doctor_finds_a_backup_that_is_old_or_was_never_taken(office: Path):
+    (office / "mhwg.toml").write_text("", encoding="utf-8")
+    state = office / "var"
+    state.mkdir(mode=0o700)
+    assert "backup" not in findings(office)  # nothing to lose yet
+    with Warehouse(state / "warehouse.duckdb").connect():
+        pass
+    assert findings(office)["backup"][0].level == "warning"
+    log = state / "audit" / "commands.jsonl"
+    log.parent.mkdir(mode=0o700)
+
+    def told(days: int, code: int = 0) -> doctor.Finding:
+        at = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+        log.write_text(
+            json.dumps({"at": at, "command": ["backup", "--to", "/x"], "exit_code": code}) + "\n{cut", encoding="utf-8"
+        )
+        return findings(office)["backup"][0]
+
+    assert told(7).level == "ok"
+    assert told(9).level == "warning"
+    assert "none was ever taken" in told(1, code=5).text
+
+
+def test_doctor_finds_plain_addresses_of_references_and_alerts(office: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MHWG_HOOK", "http://hooks.example.org/secret-path")
+    (office / "mhwg.toml").write_text(
+        '[reference]\nurls = ["http://files.example.org/a.csv"]\nbase_urls = { gho = "http://who.example.org" }\n'
+        '[alerts]\nwebhook_url_env = "MHWG_HOOK"\nmail_to = ["a@example.org"]\nsmtp_host = "mail.example.org"\n'
+        'smtp_security = "none"\n',
+        encoding="utf-8",
+    )
+    found = findings(office)
+    assert [finding.level for finding in found["reference"]] == ["fault"]
+    assert [finding.level for finding in found["reference gho"]] == ["fault"]
+    assert [finding.level for finding in found["alerts"]] == ["warning", "warning"]
+    assert "secret-path" not in " ".join(finding.text for finding in found["alerts"])
 
 
 def test_doctor_recognises_a_clock_that_runs_behind_and_a_file_that_is_no_warehouse(office: Path):
