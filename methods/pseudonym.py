@@ -65,9 +65,13 @@ class Pseudonymiser:
     """Makes tokens with one key. Its text forms show the key's id, never the key.
 
     `erased`: digests (`erasure_digest`) of the persons and records that were erased and must not be written again.
+    `earlier`: the hash under the key before this one, while tokens are made anew at the source: `twins` then has, for every
+    token that is made, the one that the same identifiers had.
     """
 
-    def __init__(self, key: str | bytes, key_id: str, erased: Collection[str] = ()) -> None:
+    def __init__(
+        self, key: str | bytes, key_id: str, erased: Collection[str] = (), *, earlier: "Pseudonymiser | None" = None
+    ) -> None:
         raw = key.encode() if isinstance(key, str) else key
         if len(raw) < _MINIMUM_KEY_BYTES:
             raise PseudonymKeyError(
@@ -77,6 +81,12 @@ class Pseudonymiser:
         self._key = raw
         self.key_id = key_id
         self._erased = frozenset(erased)
+        self._earlier = earlier
+        self.twins: dict[str, str] = {}
+        """Earlier token -> token, of the identifiers seen since this object was made; empty without an earlier key."""
+        self._before: dict[str, str] = {}
+        self.carried: set[str] = set()
+        """Digests under this key of erased persons and records that were known by the earlier one."""
 
     def __repr__(self) -> str:
         return f"Pseudonymiser(key_id={self.key_id!r})"
@@ -86,7 +96,11 @@ class Pseudonymiser:
         if not parts or not all(parts):
             return None
         message = _SEPARATOR.join(["mhwg", programme, kind, *parts])
-        return hmac.new(self._key, message.encode(), hashlib.sha256).hexdigest()[:TOKEN_HEX_LENGTH]
+        made = hmac.new(self._key, message.encode(), hashlib.sha256).hexdigest()[:TOKEN_HEX_LENGTH]
+        if self._earlier is not None and (before := self._earlier.token(programme, kind, parts)):
+            self.twins[before] = made
+            self._before[made] = before
+        return made
 
     def erasure_digest(self, kind: str, text: str) -> str:
         """What is kept of an erased person or record: enough to know it again, and for nobody without the key."""
@@ -98,7 +112,17 @@ class Pseudonymiser:
 
         Whoever hashes identifiers asks before a byte is written: a source goes on sending those whom it was not told to forget.
         """
-        return bool(self._erased) and text is not None and self.erasure_digest(kind, text) in self._erased
+        if text is None:
+            return False
+        if self._erased and self.erasure_digest(kind, text) in self._erased:
+            return True
+        if self._earlier is None:
+            return False
+        before = self._before.get(text, text)  # the UID of a record is the same under every key
+        if not self._earlier.is_erased(kind, before):
+            return False
+        self.carried.add(self.erasure_digest(kind, text))
+        return True
 
     def person_token(
         self,

@@ -20,6 +20,7 @@ from methods.pseudonym import Pseudonymiser
 from pipelines.erasure import erase_again, pseudonymiser_of
 from pipelines.practice_ground import Ground, practice_ground
 from pipelines.privacy import keep_private
+from pipelines.rotation import require_one_key
 from pipelines.run_tags import Purpose, purpose_of
 from pipelines.settings import FileSource, Settings, load_settings
 from warehouse.catalogue.correction_ledger import load_corrections
@@ -135,6 +136,7 @@ def build_resources(settings: Settings, sources: Sequence[str] = ()) -> dict[str
 
     @dg.resource(description="Keyed hash of identifiers.")
     def pseudonymiser(_: dg.InitResourceContext) -> Pseudonymiser:
+        require_one_key(settings, warehouse_of(settings, patience_seconds=RUN_PATIENCE_SECONDS))
         return pseudonymiser_of(settings)
 
     @dg.resource(required_resource_keys={"ground"}, description="The DHIS2 servers named in the settings.")

@@ -146,6 +146,29 @@ def pull_span(
     return PullResult(tuple(run.receipts), "", "incremental", run.counts, tuple(run.warnings))
 
 
+def learn_tokens(client: Dhis2Client, mapping: InstanceMapping, pseudonymiser: Pseudonymiser) -> int:
+    """Every referral record that the server has was hashed by `pseudonymiser`, which knows the tokens from then on; the number
+    of records. Nothing is landed. Raises Dhis2Error; records of erased persons are noticed by the pseudonymiser.
+    """
+    referral = mapping.referral
+    if referral is None:
+        return 0
+    facts = metadata.server_facts(client)
+    metadata.require_scope(client, mapping)
+    listing = Listing(
+        "trackedEntities", referral.program, mapping.root_org_units, FIELDS, updated_before=facts.server_at
+    )
+    count = 0
+    start = Position(page_size=tracker.page_size_at_most(mapping.page_size))
+    for page in tracker.pages(client, facts.dialect, listing, start):
+        for row in page.rows:
+            record = landed_record(row, referral, pseudonymiser)
+            pseudonymiser.is_erased("person", record["token"])
+            pseudonymiser.is_erased("record", f"{mapping.code}:{row['trackedEntity']}")
+            count += 1
+    return count
+
+
 def _since(watermark: str | None, mapping: InstanceMapping, facts: ServerFacts) -> tuple[datetime | None, list[str]]:
     """From when changes are wanted, or None for everything, with what the reader should know about the choice."""
     if watermark is None:

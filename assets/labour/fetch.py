@@ -7,7 +7,7 @@ a byte is landed. Does not belong here: reading of bulletins, settings, Dagster.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -117,6 +117,15 @@ def pull_urls(
         data, headers = fetched
         _land(name, data, url, headers, pull_factory, known, pseudonymiser, pulled)
     return pulled
+
+
+def read_urls(urls: Sequence[str], credential: str | None) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of every address, whole and whether known or not. Raises LabourSourceError at the first that fails."""
+    http = requests.Session()
+    for url in urls:
+        fetched = _fetch(http, url, {}, credential)
+        if fetched is not None:
+            yield unquote(PurePosixPath(urlsplit(url).path).name) or "index.html", fetched[0]
 
 
 def _fetch(

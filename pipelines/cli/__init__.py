@@ -52,6 +52,9 @@ quarantine_app = typer.Typer(
 )
 app.add_typer(quarantine_app, name="quarantine")
 
+keys_app = typer.Typer(help="The pseudonym key: make every token anew under another one.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+
 USAGE_FAULT: type[Any] = typer.BadParameter.__mro__[2]
 """Base of all faults of a command line; typer carries its own copy of click and exports only the leaves."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
@@ -336,6 +339,21 @@ def sources_diff(
     from pipelines.cli.metadata import diff
 
     raise typer.Exit(diff(code, since, tuple(kind or ()), as_json=as_json))
+
+
+@keys_app.command("rotate")
+def keys_rotate(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask the sources and count; change nothing.")] = False,
+    leave_unseen: Annotated[
+        bool,
+        typer.Option("--leave-unseen", help="Go on although persons of current rows are sent by no source any more."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Replace every token by one of the key in force: settings name the new key and its id, MHWG_PSEUDONYM_KEY_OLD holds the old."""
+    from pipelines.cli.keys import run
+
+    raise typer.Exit(run(dry_run=dry_run, leave_unseen=leave_unseen, as_json=as_json))
 
 
 @release_app.command("list")
