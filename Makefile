@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: refresh test check dev bench bench-full lock clean-state install docs sbom
+.PHONY: refresh test check dev bench bench-full lock clean-state install docs sbom audit
 .DEFAULT_GOAL := refresh
 
 # uv installs the hashed lock in seconds; it is itself pinned by hash and lives in the same environment.
@@ -56,6 +56,10 @@ sbom: $(VENV)/.installed
 	@$(BIN)/uv export --quiet --frozen --no-dev --all-extras --format cyclonedx1.5 -o var/sbom.json
 	@rm -f uv.lock
 	@echo "var/sbom.json"
+
+# Known vulnerabilities of the versions in requirements.lock. Exit 0: none known, 3: some, 2: nobody could be asked.
+audit: $(VENV)/.installed
+	@$(BIN)/python deploy/audit_dependencies.py
 
 # Resolve anew and export with hashes and without any index host.
 lock: $(VENV)/.installed
