@@ -4,8 +4,8 @@ Belongs here: the order of asking, paging, what one feed's failure means for the
 (`client`), shapes (`gho`, `sdg`, `world_bank`, `sdmx_csv`), reading landed bytes (`editions`).
 """
 
+import csv
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 ANSWERS: Mapping[str, Answers] = {"gho": Gho(), "sdg": Sdg(), "world_bank": WorldBank(), "ilostat": Ilostat()}
 RELEASE_NAME = "release.json"
 """The landed answer that names the edition, where a service has one apart from its data."""
+_MISREAD = (KeyError, ValueError, TypeError, AttributeError, csv.Error)
+"""What comes of reading an answer whose shape has changed: a text or nothing where rows should be, a key that is gone."""
 LONGEST_PAGING = 200
 """Pages of one feed; a service that never says that it is done is broken."""
 
@@ -76,7 +78,7 @@ def pull_services(
                 pulled.faults.append(str(fault))
                 if fault.is_retryable:
                     break
-            except (ReferenceFault, json.JSONDecodeError, KeyError, ValueError) as fault:
+            except (ReferenceFault, *_MISREAD) as fault:
                 said = str(fault) if isinstance(fault, ReferenceFault) else f"an answer of unknown shape ({fault!r})"
                 pulled.faults.append(f"reference service {code}, feed {feed.code}: {said}")
     return pulled

@@ -318,6 +318,70 @@ def test_an_edition_of_one_country_does_not_take_the_place_of_eleven(landing: La
     assert rows.filter(edition_code="gtb2025").height == 1, "it is loaded beside the current edition"
 
 
+GHO, SDG = "MDG_0000000020", "v1/sdg/Series/Data"
+BANK = "country/BRN;KHM;IDN;LAO;MYS;MMR;PHL;SGP;THA;TLS;VNM/indicator/SP.POP.TOTL"
+FLOW = "data/ILO,DF_SDG_F881_SEX_MIG_RT,1.0/all"
+JSON, CSV = "application/json", "application/vnd.sdmx.data+csv;version=1.0.0"
+ABOUT = {"page": 1, "pages": 1, "per_page": "1000", "total": 1, "lastupdated": "2026-07-01"}
+
+# What a service sends on the day it changes: each shape beside words of what the run must say.
+CHANGED = [
+    ("gho", GHO, "tb_incidence_gho", "[]", "changed its shape"),
+    ("gho", GHO, "tb_incidence_gho", '{"value": ["VNM"]}', "unknown shape"),
+    ("gho", GHO, "tb_incidence_gho", '{"value": [{"Country": "VNM", "NumericValue": 1}]}', "SpatialDim"),
+    ("gho", GHO, "tb_incidence_gho", '{"value": [', "unknown shape"),
+    ("sdg", SDG, "skilled_birth_attendance_sdg", '{"data": null}', "changed its shape"),
+    ("sdg", SDG, "skilled_birth_attendance_sdg", '{"data": [null], "totalPages": 1}', "unknown shape"),
+    ("sdg", SDG, "skilled_birth_attendance_sdg", '{"data": [], "totalPages": "many"}', "unknown shape"),
+    ("sdg", SDG, "skilled_birth_attendance_sdg", '{"data": [{"geoAreaCode": "704", "value": "1"}]}', "timePeriodStart"),
+    ("world_bank", BANK, "population_world_bank_wdi", '{"error": "gone"}', "changed its shape"),
+    ("world_bank", BANK, "population_world_bank_wdi", json.dumps([{**ABOUT, "pages": None}, []]), "unknown shape"),
+    ("world_bank", BANK, "population_world_bank_wdi", json.dumps([ABOUT, [{"value": 1}]]), "date"),
+    ("ilostat", FLOW, "fatal_injuries_ilostat", "AREA,YEAR,VALUE\nVNM,2024,1\n", "columns"),
+    ("ilostat", FLOW, "fatal_injuries_ilostat", 'DATAFLOW,REF_AREA,TIME_PERIOD,OBS_VALUE\n"x,' + "a" * 200_000, "unknown shape"),
+    ("ilostat", FLOW, "fatal_injuries_ilostat", b"\xff\xfe\x00", "unknown shape"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("service", "path", "feed", "body", "words"), CHANGED)
+def test_an_answer_of_another_shape_is_one_fault_of_its_feed_and_lands_nothing(
+    landing: Landing, httpserver: HTTPServer, service: str, path: str, feed: str, body: str | bytes, words: str
+) -> None:
+    kind = CSV if service == "ilostat" else JSON
+    httpserver.expect_request("/v1/sdg/Indicator/3.1.2/Series/List").respond_with_json([])
+    httpserver.expect_request(f"/{path}").respond_with_data(body, content_type=kind)
+    pulled = pull(landing, httpserver, service)
+    assert pulled.receipts == []
+    (fault,) = [fault for fault in pulled.faults if f"feed {feed}:" in fault]
+    assert words in fault
+    assert f"reference service {service}" in fault
+    assert "Traceback" not in fault
+
+
+NOTHING = [
+    ("gho", GHO, "tb_incidence_gho", '{"value": []}'),
+    ("world_bank", BANK, "population_world_bank_wdi", json.dumps([{**ABOUT, "pages": 0, "total": 0}, None])),
+    ("ilostat", FLOW, "fatal_injuries_ilostat", ILO_HEADER + "\n"),
+]
+
+
+@pytest.mark.parametrize(("service", "path", "feed", "body"), NOTHING)
+def test_an_answer_without_figures_is_no_edition(
+    landing: Landing, httpserver: HTTPServer, service: str, path: str, feed: str, body: str
+) -> None:
+    """A service that has lost its rows must not take the place of the figures that are there."""
+    kind = CSV if service == "ilostat" else JSON
+    httpserver.expect_request(f"/{path}").respond_with_data(body, content_type=kind)
+    pulled = pull(landing, httpserver, service)
+    assert [fault for fault in pulled.faults if f"feed {feed}" in fault] == []
+    for receipt in pulled.receipts:
+        assert receipt.record_count == 0
+    shipped = land(lambda part: landing.pull("reference", part, AT, is_practice=False))
+    before = batch_of(landing, shipped)
+    after = batch_of(landing, [*shipped, *pulled.receipts])
+    assert after.filter("is_current_edition").height == before.filter("is_current_edition").height > 10_000
+
+
 def inbox(landing: Landing, folder: Path, **files: str) -> pl.DataFrame:
     folder.mkdir(exist_ok=True)
     for name, text in files.items():
