@@ -7,6 +7,7 @@ values, the pages of a release (`warehouse.publishing`).
 from collections.abc import Mapping
 from pathlib import Path
 
+from warehouse.catalogue.breakdowns import wanted_breakdowns
 from warehouse.catalogue.indicator_catalogue import Indicator, IndicatorCatalogue, MeasureUse, indicator_catalogue
 from warehouse.catalogue.table_catalogue import load_codelist
 
@@ -81,6 +82,11 @@ def page(indicator: Indicator, catalogue: IndicatorCatalogue) -> str:
     lines += ["| | |", "|---|---|", *[f"| {name} | {value.replace('|', '/')} |" for name, value in rows], ""]
     if indicator.caveats is not None:
         lines += ["**What to beware of.** " + indicator.caveats.en, "", f"*{indicator.caveats.vi}*", ""]
+    without = [line for line in wanted_breakdowns() if line.indicator_code == indicator.code and not line.given]
+    if without:
+        lines += ["**Not told apart by** (wanted, and out of scope for the reason given):", ""]
+        lines += [f"- {line.wanted}: {line.reason_en} *{line.reason_vi}*" for line in without]
+        lines.append("")
     lines.append(f"Generated from `warehouse/catalogue/indicators/{indicator.code}.toml`; edit that file.")
     return "\n".join(lines) + "\n"
 

@@ -1,8 +1,9 @@
-"""The sixty things that the group named: each is held by a table, an indicator or a regional table, or left out with a reason."""
+"""The sixty things that the group named, and the breakdowns that it wants of each indicator: held, or left out with a reason."""
 
 import csv
 from pathlib import Path
 
+from warehouse.catalogue.breakdowns import wanted_breakdowns
 from warehouse.catalogue.indicator_catalogue import indicator_catalogue
 from warehouse.catalogue.regional_catalogue import regional_catalogue
 from warehouse.catalogue.table_catalogue import CATALOGUE, tables
@@ -35,3 +36,26 @@ def test_a_row_without_a_target_says_why_and_only_where_that_is_allowed():
         assert has_target or len(row["out_of_scope"]) > 30, row
         assert not row["out_of_scope"] or row["row_number"] in MAY_BE_LEFT_OUT, row
     assert {row["row_number"] for row in checklist() if row["out_of_scope"]} == MAY_BE_LEFT_OUT
+
+
+def test_every_wanted_breakdown_is_given_or_left_out_with_a_reason():
+    """204 of them in the list of wanted indicators; a breakdown that the engine does not give cannot be claimed."""
+    known = indicator_catalogue().indicators
+    lines = wanted_breakdowns()
+    assert len(lines) == len({(line.indicator_code, line.wanted) for line in lines}) == 204
+    for line in lines:
+        entry = known[line.indicator_code]
+        given = {"period_code", "area_code", *entry.kept, *(name for group in entry.breakdowns for name in group)}
+        assert set(line.given) <= given, line
+        if line.wanted in ("prov", "origin_prov") and line.given:
+            assert "province" in entry.area_levels, line
+        reasons = (line.reason_en, line.reason_vi)
+        assert all(len(reason) > 25 for reason in reasons) != bool(line.given), line
+        assert bool(line.given) == (reasons == ("", "")), line
+
+
+def test_tuberculosis_by_province_is_out_of_scope_and_says_why():
+    (line,) = [line for line in wanted_breakdowns() if (line.indicator_code, line.wanted) == ("TB02", "prov")]
+    assert not line.given
+    assert "34 provinces" in line.reason_en
+    assert "34 tỉnh" in line.reason_vi

@@ -52,5 +52,27 @@ def test_alternates_show_how_far_a_rate_moves(world: Any) -> None:
     assert "2022" in values["population_world_bank"]["edition"]
 
 
+def test_the_regional_row_has_alternates_pooled_anew(world: Any) -> None:
+    """(50 + 30) of 100,000 + 60,000 people are 50 per 100,000; on 80,000 + 20,000 they are 80: 60 % more. Half the people are held."""
+    row = {"edition_code": "now", "year": 2023, "is_current_edition": True}
+    for area, episodes, people, others in (
+        ("VNM", 50, 100_000, 80_000),
+        ("KHM", 30, 60_000, 20_000),
+        ("LAO", None, 1_000, 1_000),
+        ("BRN", None, 1_000, 1_000),
+    ):
+        if episodes is not None:
+            world.put(
+                "core.reference_value", {**row, "area_code": area, "series_code": "tb_notifications", "value": episodes}
+            )
+        for series, value in (("population_wpp", people), ("population_world_bank", others)):
+            world.put("core.reference_value", {**row, "area_code": area, "series_code": series, "value": value})
+    found = alternate_values(world.connection, indicator_catalogue().indicators["TB02"], AS_AT).filter(
+        area_code="ASEAN"
+    )
+    assert found.select("denominator_code", "value").rows() == [("population", 50.0), ("population_world_bank", 80.0)]
+    assert found["difference_percent"].to_list() == pytest.approx([0, 60])
+
+
 def test_an_indicator_of_its_own_records_has_no_alternates(world: Any) -> None:
     assert alternate_values(world.connection, indicator_catalogue().indicators["TB11"], AS_AT).is_empty()
