@@ -1,17 +1,18 @@
 """Where a source's files arrive: an inbox folder and addresses to pull, and which files there are whole.
 
-Belongs here: telling a file that is still being copied from one that is there, by looks at its size and time. Does not belong
-here: which names a source reads, what it makes of a file, Dagster.
+Belongs here: telling a file that is still being copied from one that is there, by looks at its size and time, and telling new
+content from content that is landed already. Does not belong here: which names a source reads, what it makes of a file, Dagster.
 """
 
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from assets.limits import limits
+from assets.limits import TooLarge, limits
+from warehouse.landing import Receipt
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,42 @@ def standing_files(paths: Iterable[Path]) -> list[Path]:
     for path in sorted(growing):
         log.warning("%s is still being written and waits for the next pull", path.name)
     return [path for path in listed if before[path] and path not in growing]
+
+
+def landed_sha256(receipts: Sequence[Receipt]) -> set[str]:
+    """Hashes, as received, of the files that these receipts describe: one, or the several of a delivery."""
+    told = [receipt.parameters.get("sha256", ()) for receipt in receipts]
+    return {str(sha256) for found in told for sha256 in ([found] if isinstance(found, str) else found)}
+
+
+@dataclass
+class Intake:
+    """What one pull of a source brought: receipts of what is new, names of what was known already, faults, one sentence each."""
+
+    receipts: list[Receipt] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def news(self, name: str, data: bytes, landed: set[str]) -> str | None:
+        """The SHA-256 of content that is new, which joins `landed`; None, and the name among the known, when it is not."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        if sha256 in landed:
+            self.known.append(name)
+            return None
+        landed.add(sha256)
+        return sha256
+
+    def new_files(self, source: str, paths: Iterable[Path], landed: set[str]) -> Iterator[tuple[str, bytes, str]]:
+        """Name, bytes and SHA-256 of each file whose content is new. One that no register or bulletin is by its size is a fault."""
+        for path in paths:
+            try:
+                data = whole_bytes(path)
+            except TooLarge as fault:
+                self.faults.append(f"{source} inbox: {fault}.")
+                continue
+            sha256 = self.news(path.name, data, landed)
+            if sha256 is not None:
+                yield path.name, data, sha256
 
 
 def whole_bytes(path: Path) -> bytes:

@@ -12,17 +12,14 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.inbox import look
+from assets.inbox import landed_sha256, look
 from assets.labour.fetch import complete_files as labour_files
-from assets.labour.fetch import landed_sha256 as labour_sha256
 from assets.programme.read import inbox_files as programme_files
-from assets.programme.read import landed_sha256 as programme_sha256
 from assets.survey.inbox import complete_files as survey_files
-from assets.survey.inbox import landed_sha256 as survey_sha256
 from pipelines.jobs import FILE_SOURCES
 from pipelines.run_tags import ARRIVAL, LAUNCHED_BY, SOURCE
 from pipelines.settings import Settings
-from warehouse.landing import Landing, Receipt
+from warehouse.landing import Landing
 
 LOOK_SECONDS = 30
 """Between two looks; a file is taken on the second look that finds it unchanged, so within about a minute."""
@@ -30,10 +27,10 @@ LOOK_SECONDS = 30
 ATTEMPTS = 3
 """Runs for one arrival; after that it waits for the weekly refresh."""
 
-_READ: dict[str, tuple[Callable[[Path], list[Path]], Callable[[list[Receipt]], set[str]]]] = {
-    "labour": (labour_files, labour_sha256),
-    "survey": (survey_files, survey_sha256),
-    "programme": (programme_files, programme_sha256),
+_FILES: dict[str, Callable[[Path], list[Path]]] = {
+    "labour": labour_files,
+    "survey": survey_files,
+    "programme": programme_files,
 }
 
 
@@ -54,8 +51,10 @@ def watched_inboxes(settings: Settings) -> list[WatchedInbox]:
 
 
 def _watched(source_code: str, folder: Path, landing: Landing) -> WatchedInbox:
-    files, landed = _READ[source_code]
-    return WatchedInbox(source_code, folder, lambda: files(folder), lambda: landed(landing.receipts(source_code)))
+    files = _FILES[source_code]
+    return WatchedInbox(
+        source_code, folder, lambda: files(folder), lambda: landed_sha256(landing.receipts(source_code))
+    )
 
 
 def inbox_sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:

@@ -22,8 +22,8 @@ from assets.declare import (
     table_key,
     table_spec,
 )
-from assets.inbox import Inbox
-from assets.labour.fetch import landed_sha256, pull_inbox, pull_urls
+from assets.inbox import Inbox, landed_sha256
+from assets.labour.fetch import pull_inbox, pull_urls
 from assets.labour.findings import SOURCE as RECONCILIATION
 from assets.labour.findings import TABLE as FINDINGS
 from assets.labour.findings import current_findings

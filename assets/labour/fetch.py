@@ -4,17 +4,15 @@ Belongs here: what is new, resuming and conditional requests, hashing, and keyed
 a byte is landed. Does not belong here: reading of bulletins, settings, Dagster.
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 import requests
 
-from assets.inbox import standing_files, whole_bytes
+from assets.inbox import Intake, landed_sha256, standing_files
 from assets.labour.encodings import EncodingDoubt
 from assets.labour.read import REFUSAL_NAME
 from assets.labour.register import SAFE_NAME, holds_identifiers, is_register, pseudonymise
@@ -25,6 +23,7 @@ from warehouse.landing import Pull, Receipt
 
 log = logging.getLogger(__name__)
 
+SOURCE = "labour"
 PullFactory = Callable[[str], Pull]
 """Part code -> a pull of the labour source."""
 
@@ -43,35 +42,15 @@ class LabourSourceError(Exception):
         self.is_retryable = is_retryable
 
 
-@dataclass
-class LabourPull:
-    """What one pull brought: receipts of new files, names of files that were known already, and faults by file."""
-
-    receipts: list[Receipt] = field(default_factory=list)
-    known: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-
-
-def landed_sha256(receipts: Sequence[Receipt]) -> set[str]:
-    """Hashes, as received, of the files that these receipts describe."""
-    return {str(receipt.parameters["sha256"]) for receipt in receipts if "sha256" in receipt.parameters}
-
-
-def pull_inbox(folder: Path, pull_factory: PullFactory, landed: set[str], pseudonymiser: Pseudonymiser) -> LabourPull:
+def pull_inbox(folder: Path, pull_factory: PullFactory, landed: set[str], pseudonymiser: Pseudonymiser) -> Intake:
     """Every file of the inbox whose bytes are new is landed, in name order. The inbox itself is left as it is.
 
     Names beginning with a dot or ending in `.part`, `.tmp`, `.crdownload` are still being written and wait, as does a file
     that grows under its own name; so do the lock files that Office and LibreOffice leave beside an open workbook.
     """
-    pulled = LabourPull()
-    known = set(landed)
-    for path in standing_files(complete_files(folder)):
-        try:
-            data = whole_bytes(path)
-        except TooLarge as fault:
-            pulled.faults.append(f"labour inbox: {fault}.")
-            continue
-        _land(path.name, data, f"inbox:{path.name}", {}, pull_factory, known, pseudonymiser, pulled)
+    pulled = Intake()
+    for name, data, sha256 in pulled.new_files(SOURCE, standing_files(complete_files(folder)), set(landed)):
+        _land(name, data, f"inbox:{name}", {"sha256": sha256}, pull_factory, pseudonymiser, pulled)
     return pulled
 
 
@@ -94,12 +73,12 @@ def pull_urls(
     *,
     credential: str | None = None,
     session: requests.Session | None = None,
-) -> LabourPull:
+) -> Intake:
     """Every address whose content is new is landed. Addresses that answer 304 or bring known bytes are counted as known.
 
     An address that fails is reported in `faults` and the others go on; the pull is broken only for that address.
     """
-    pulled = LabourPull()
+    pulled = Intake()
     known = landed_sha256(earlier)
     http = session or requests.Session()
     for url in urls:
@@ -115,7 +94,9 @@ def pull_urls(
             pulled.known.append(name)
             continue
         data, headers = fetched
-        _land(name, data, url, headers, pull_factory, known, pseudonymiser, pulled)
+        sha256 = pulled.news(name, data, known)
+        if sha256 is not None:
+            _land(name, data, url, {"sha256": sha256, **headers}, pull_factory, pseudonymiser, pulled)
     return pulled
 
 
@@ -200,24 +181,17 @@ def _land(
     name: str,
     data: bytes,
     locator: str,
-    validators: Mapping[str, str],
+    known_by: Mapping[str, str],
     pull_factory: PullFactory,
-    known: set[str],
     pseudonymiser: Pseudonymiser,
-    pulled: LabourPull,
+    pulled: Intake,
 ) -> None:
-    """`data` is landed under `name` unless its bytes are known. Registers are landed without identifiers."""
-    sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 in known:
-        pulled.known.append(name)
-        return
-    known.add(sha256)
+    """`data` is landed under `name`, registers without identifiers. `known_by`: hash and validators that tell it again."""
     landed_name, safe, record_count = safe_form(name, data, pseudonymiser)
     pull = pull_factory("file")
     pull.restart()
     pull.write(landed_name, safe)
-    parameters = {"name": name, "sha256": sha256, **validators}
-    pulled.receipts.append(pull.finish("file", locator, parameters, record_count))
+    pulled.receipts.append(pull.finish("file", locator, {"name": name, **known_by}, record_count))
 
 
 def safe_form(name: str, data: bytes, pseudonymiser: Pseudonymiser) -> tuple[str, bytes, int]:

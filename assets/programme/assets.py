@@ -9,9 +9,9 @@ from typing import Any
 import dagster as dg
 
 from assets.declare import landing_key, load_step, loaded_tables
-from assets.inbox import Inbox
+from assets.inbox import Inbox, landed_sha256
 from assets.loading import known_receipts
-from assets.programme.read import SOURCE, batches, landed_sha256, pull_files, pull_inbox, shipped_files
+from assets.programme.read import SOURCE, batches, pull_files, pull_inbox, shipped_files
 from warehouse.clock import Refresh
 from warehouse.landing import Landing
 from warehouse.quality import Scales

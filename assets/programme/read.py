@@ -5,11 +5,10 @@ Belongs here: the list of registers, checking the rows of their files, landing, 
 """
 
 import csv
-import hashlib
 import io
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -17,8 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from assets.inbox import standing_files, whole_bytes
-from assets.limits import TooLarge
+from assets.inbox import Intake, standing_files
 from assets.loading import Batch, Batches, TableLoad
 from assets.programme.workbook import WorkbookFault, sheet_rows
 from methods.periods import UnknownPeriodError, parse_period
@@ -69,15 +67,6 @@ class Register:
         return (*self.categories, *(f"{first}/{then}" for first in self.categories for then in self.second))
 
 
-@dataclass
-class ProgrammePull:
-    """What one look into the inbox brought: receipts of new files, names of files known already, faults by file."""
-
-    receipts: list[Receipt] = field(default_factory=list)
-    known: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-
-
 @cache
 def registers() -> Mapping[str, Register]:
     """The registers by code."""
@@ -114,39 +103,21 @@ def shipped_files() -> list[Path]:
     return sorted((ROOM / "published").glob("*.csv"))
 
 
-def landed_sha256(receipts: Sequence[Receipt]) -> set[str]:
-    """Hashes of the files that these receipts describe."""
-    return {str(receipt.parameters["sha256"]) for receipt in receipts if "sha256" in receipt.parameters}
-
-
-def pull_files(paths: Iterable[Path], pull_factory: PullFactory, landed: Collection[str]) -> ProgrammePull:
+def pull_files(paths: Iterable[Path], pull_factory: PullFactory, landed: Collection[str]) -> Intake:
     """Every file whose bytes are new is landed as it is, in name order. Files still being written (a leading dot or the
     suffix .part) wait. `landed` holds the hashes of files known already."""
-    pulled = ProgrammePull()
-    known = set(landed)
-    for path in sorted(paths, key=lambda found: found.name):
-        if not _is_register_file(path):
-            continue
-        try:
-            data = whole_bytes(path)
-        except TooLarge as fault:
-            pulled.faults.append(f"programme inbox: {fault}.")
-            continue
-        sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 in known:
-            pulled.known.append(path.name)
-            continue
-        pull = pull_factory(path.stem)
+    pulled = Intake()
+    files = sorted((path for path in paths if _is_register_file(path)), key=lambda found: found.name)
+    for name, data, sha256 in pulled.new_files(SOURCE, files, set(landed)):
+        pull = pull_factory(Path(name).stem)
         pull.restart()
-        pull.write(path.name, data)
-        parameters = {"name": path.name, "sha256": sha256}
-        records = read_file(data, path.name, "", False).height
-        pulled.receipts.append(pull.finish("file", f"inbox:{path.name}", parameters, records))
-        known.add(sha256)
+        pull.write(name, data)
+        records = read_file(data, name, "", False).height
+        pulled.receipts.append(pull.finish("file", f"inbox:{name}", {"name": name, "sha256": sha256}, records))
     return pulled
 
 
-def pull_inbox(folder: Path, pull_factory: PullFactory, landed: Collection[str]) -> ProgrammePull:
+def pull_inbox(folder: Path, pull_factory: PullFactory, landed: Collection[str]) -> Intake:
     """Every new file of the inbox folder is landed; an inbox that does not exist yet is empty."""
     return pull_files(standing_files(inbox_files(folder)), pull_factory, landed)
 

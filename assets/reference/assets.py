@@ -6,9 +6,10 @@ from typing import Any
 import dagster as dg
 
 from assets.declare import landing_key, load_step, loaded_tables
+from assets.inbox import landed_sha256
 from assets.loading import known_receipts, loaded_receipt_ids
 from assets.reference.editions import batches
-from assets.reference.fetch import ReferenceServices, landed_sha256, pull_inbox, pull_services
+from assets.reference.fetch import ReferenceServices, pull_inbox, pull_services
 from assets.reference.read import SOURCE, land
 from warehouse.clock import Refresh
 from warehouse.landing import Landing

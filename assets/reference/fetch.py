@@ -5,18 +5,16 @@ Belongs here: the order of asking, paging, what one feed's failure means for the
 """
 
 import csv
-import hashlib
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assets.inbox import whole_bytes
-from assets.limits import TooLarge
+from assets.inbox import Intake, standing_files
 from assets.reference.client import ServiceClient, ServiceFault
 from assets.reference.feeds import Answers, Ask, Feed, feeds, members, services
 from assets.reference.gho import Gho
-from assets.reference.read import ReferenceFault
+from assets.reference.read import SOURCE, ReferenceFault
 from assets.reference.sdg import Sdg
 from assets.reference.sdmx_csv import Ilostat
 from assets.reference.world_bank import WorldBank
@@ -44,25 +42,17 @@ class ReferenceServices:
     base_urls: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass
-class ReferencePull:
-    """What one look brought: receipts, and faults by feed or file."""
-
-    receipts: list[Receipt] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-
-
 def pull_services(
     wanted: ReferenceServices,
     pull_factory: PullFactory,
     *,
     client: Callable[[str, str], ServiceClient] = ServiceClient,
-) -> ReferencePull:
+) -> Intake:
     """Every feed of the enabled services is landed with its pages as they came; a feed that fails leaves the others alone.
 
     A service that does not answer at all is asked once, not once per feed.
     """
-    pulled = ReferencePull()
+    pulled = Intake()
     for code in wanted.enabled:
         url = wanted.base_urls.get(code, services()[code].base_url)
         for feed in [feed for feed in feeds().values() if feed.service == code]:
@@ -114,30 +104,19 @@ def _pull_feed(feed: Feed, client: ServiceClient, pull_factory: PullFactory) -> 
     return pull.finish("service", locator, {"feed": feed.code}, count)
 
 
-def pull_inbox(folder: Path, pull_factory: PullFactory, landed: Collection[str]) -> ReferencePull:
-    """Every new CSV of the inbox is landed, in name order; names with a leading dot or the suffix .part wait."""
-    pulled = ReferencePull()
-    known = set(landed)
-    for path in sorted(folder.glob("*.csv")) if folder.is_dir() else []:
-        if path.name.startswith((".", "~$")):
-            continue
-        try:
-            data = whole_bytes(path)
-        except TooLarge as fault:
-            pulled.faults.append(f"reference inbox: {fault}.")
-            continue
-        sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 in known:
-            continue
-        pull = pull_factory(f"inbox-{path.stem}")
+def pull_inbox(folder: Path, pull_factory: PullFactory, landed: Collection[str]) -> Intake:
+    """Every new CSV of the inbox is landed, in name order; one that is still being written waits, as do names with a leading dot."""
+    pulled = Intake()
+    for name, data, sha256 in pulled.new_files(SOURCE, standing_files(inbox_files(folder)), set(landed)):
+        pull = pull_factory(f"inbox-{Path(name).stem}")
         pull.restart()
-        pull.write(path.name, data)
-        parameters = {"name": path.name, "sha256": sha256}
-        pulled.receipts.append(pull.finish("file", f"inbox:{path.name}", parameters, max(data.count(b"\n") - 1, 0)))
-        known.add(sha256)
+        pull.write(name, data)
+        records = max(data.count(b"\n") - 1, 0)
+        pulled.receipts.append(pull.finish("file", f"inbox:{name}", {"name": name, "sha256": sha256}, records))
     return pulled
 
 
-def landed_sha256(receipts: Sequence[Receipt]) -> set[str]:
-    """Hashes of the inbox files that these receipts describe."""
-    return {str(receipt.parameters["sha256"]) for receipt in receipts if "sha256" in receipt.parameters}
+def inbox_files(folder: Path) -> list[Path]:
+    """The files of an inbox that are there to be read, in name order; an empty list when there is no folder yet."""
+    found = sorted(folder.glob("*.csv")) if folder.is_dir() else []
+    return [path for path in found if path.is_file() and not path.name.startswith((".", "~$"))]

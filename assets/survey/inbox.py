@@ -6,15 +6,15 @@ with their labels beside them. The delivered file stays where the office put it.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from fnmatch import fnmatch
 from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
-from assets.inbox import standing_files
+from assets.inbox import Intake, standing_files
 from assets.survey.declarations import Recode, SourceFile
 from assets.survey.faults import SurveyFault
 from assets.survey.readers import SUFFIXES, describe, read
@@ -24,20 +24,6 @@ PullFactory = Callable[[str], Pull]
 """Part code (survey and wave) -> a pull of the survey source."""
 
 
-@dataclass
-class SurveyPull:
-    """What one look into the inbox brought: receipts of new waves, waves known already, and faults, one sentence each."""
-
-    receipts: list[Receipt] = field(default_factory=list)
-    known: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-
-
-def landed_sha256(receipts: Sequence[Receipt]) -> set[str]:
-    """Hashes of the delivered files that these receipts came from."""
-    return {str(sha256) for receipt in receipts for sha256 in receipt.parameters.get("sha256", ())}
-
-
 def landed_digests(receipts: list[Receipt]) -> set[str]:
     """Digests of the deliveries that these receipts came from, each together with the recode that it was read by."""
     return {str(receipt.parameters["delivery"]) for receipt in receipts if "delivery" in receipt.parameters}
@@ -45,12 +31,12 @@ def landed_digests(receipts: list[Receipt]) -> set[str]:
 
 def pull_inbox(
     folder: Path, pull_factory: PullFactory, landed: set[str], recodes: Mapping[tuple[str, str], Recode]
-) -> SurveyPull:
+) -> Intake:
     """Every wave whose files are all in the inbox, and are new or read by a changed recode, is landed.
 
     A fault of one wave does not keep the others out; files that no recode knows are named among the faults.
     """
-    pulled = SurveyPull()
+    pulled = Intake()
     files = standing_files(complete_files(folder))
     claimed: set[Path] = set()
     for key in sorted(recodes):

@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from assets.labour.fetch import LabourPull, landed_sha256, pull_inbox
+from assets.inbox import Intake, landed_sha256
+from assets.labour.fetch import pull_inbox
 from assets.labour.stage import batches
 from assets.loading import SourceReport, known_receipts, load_source
 from methods.pseudonym import Pseudonymiser
@@ -39,7 +40,7 @@ class LabourWorld:
         self.warehouse = Warehouse(folder / "warehouse.duckdb")
         self.pseudonymiser = Pseudonymiser("a key of the tests, long enough", "test")
 
-    def refresh(self, at: datetime) -> tuple[LabourPull, SourceReport]:
+    def refresh(self, at: datetime) -> tuple[Intake, SourceReport]:
         """One pull of the inbox and one load, as the weekly refresh does them."""
         known = landed_sha256(known_receipts(self.warehouse, self.landing, "labour"))
         pulled = pull_inbox(

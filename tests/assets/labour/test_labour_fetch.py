@@ -9,8 +9,9 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from assets.inbox import Intake
 from assets.labour.citations import cited_documents
-from assets.labour.fetch import LabourPull, pull_urls
+from assets.labour.fetch import pull_urls
 from practice.labour.bulletins import document_bytes
 from warehouse.landing import Receipt
 
@@ -19,11 +20,11 @@ BULLETIN = document_bytes(next(found for found in cited_documents() if found.doc
 
 
 @pytest.fixture
-def pull(tmp_path: Path, labour_world: Callable[[Path], Any]) -> Callable[..., LabourPull]:
+def pull(tmp_path: Path, labour_world: Callable[[Path], Any]) -> Callable[..., Intake]:
     """Pulls addresses into the landing folder of a world."""
     world = labour_world(tmp_path)
 
-    def pulled(*urls: str, earlier: list[Receipt] | None = None, **more: Any) -> LabourPull:
+    def pulled(*urls: str, earlier: list[Receipt] | None = None, **more: Any) -> Intake:
         return pull_urls(
             urls,
             lambda part: world.landing.pull("labour", part, AT, is_practice=False),
@@ -36,7 +37,7 @@ def pull(tmp_path: Path, labour_world: Callable[[Path], Any]) -> Callable[..., L
 
 
 def test_a_file_is_landed_with_its_address_hash_and_validators(
-    httpserver: HTTPServer, pull: Callable[..., LabourPull]
+    httpserver: HTTPServer, pull: Callable[..., Intake]
 ) -> None:
     httpserver.expect_request("/thang 10.xlsx").respond_with_data(BULLETIN, headers={"ETag": '"v1"'})
     url = httpserver.url_for("/thang%2010.xlsx")
@@ -47,7 +48,7 @@ def test_a_file_is_landed_with_its_address_hash_and_validators(
 
 
 def test_an_unchanged_address_answers_304_and_brings_nothing(
-    httpserver: HTTPServer, pull: Callable[..., LabourPull]
+    httpserver: HTTPServer, pull: Callable[..., Intake]
 ) -> None:
     def answer(request: Request) -> Response:
         if request.headers.get("If-None-Match") == '"v1"':
@@ -62,7 +63,7 @@ def test_an_unchanged_address_answers_304_and_brings_nothing(
 
 
 def test_known_bytes_under_another_address_are_not_landed_again(
-    httpserver: HTTPServer, pull: Callable[..., LabourPull]
+    httpserver: HTTPServer, pull: Callable[..., Intake]
 ) -> None:
     for name in ("/a.xlsx", "/b.xlsx"):
         httpserver.expect_request(name).respond_with_data(BULLETIN)
@@ -70,9 +71,7 @@ def test_known_bytes_under_another_address_are_not_landed_again(
     assert (len(pulled.receipts), pulled.known) == (1, ["b.xlsx"])
 
 
-def test_a_download_cut_off_is_resumed_where_it_stopped(
-    httpserver: HTTPServer, pull: Callable[..., LabourPull]
-) -> None:
+def test_a_download_cut_off_is_resumed_where_it_stopped(httpserver: HTTPServer, pull: Callable[..., Intake]) -> None:
     asked: list[tuple[str | None, str | None]] = []
 
     def answer(request: Request) -> Response:
@@ -94,7 +93,7 @@ def test_a_download_cut_off_is_resumed_where_it_stopped(
     assert receipt.byte_count == len(BULLETIN)
 
 
-def test_one_bad_address_leaves_the_others_alone(httpserver: HTTPServer, pull: Callable[..., LabourPull]) -> None:
+def test_one_bad_address_leaves_the_others_alone(httpserver: HTTPServer, pull: Callable[..., Intake]) -> None:
     httpserver.expect_request("/gone.xlsx").respond_with_data("no", status=404)
     httpserver.expect_request("/a.xlsx").respond_with_data(BULLETIN)
     pulled = pull(httpserver.url_for("/gone.xlsx"), "http://example.org/x.xlsx", httpserver.url_for("/a.xlsx"))
@@ -104,13 +103,13 @@ def test_one_bad_address_leaves_the_others_alone(httpserver: HTTPServer, pull: C
     assert "not HTTPS" in pulled.faults[1]
 
 
-def test_a_busy_server_is_asked_again(httpserver: HTTPServer, pull: Callable[..., LabourPull]) -> None:
+def test_a_busy_server_is_asked_again(httpserver: HTTPServer, pull: Callable[..., Intake]) -> None:
     httpserver.expect_ordered_request("/a.xlsx").respond_with_data("busy", status=503)
     httpserver.expect_ordered_request("/a.xlsx").respond_with_data(BULLETIN)
     assert len(pull(httpserver.url_for("/a.xlsx")).receipts) == 1
 
 
-def test_the_credential_is_sent_and_never_stored(httpserver: HTTPServer, pull: Callable[..., LabourPull]) -> None:
+def test_the_credential_is_sent_and_never_stored(httpserver: HTTPServer, pull: Callable[..., Intake]) -> None:
     httpserver.expect_request("/a.xlsx", headers={"Authorization": "Bearer secret-token"}).respond_with_data(BULLETIN)
     (receipt,) = pull(httpserver.url_for("/a.xlsx"), credential="secret-token").receipts
     assert "secret-token" not in str(receipt)

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from assets.inbox import landed_sha256
 from assets.programme import read
 from practice.programme import files_at, write_inbox
 from warehouse.landing import Landing
@@ -108,7 +109,7 @@ def test_inbox_lands_new_files_once_and_keeps_victims_apart(tmp_path: Path) -> N
     assert set(secret["register_code"]) == {"victims_received", "victims_supported", "victims_with_care"}
     assert set(secret["area_code"]) == {"VNM"}
     assert opened.filter(pl.col("rejections").list.len() > 0).is_empty()
-    again = read.pull_inbox(inbox, pull, read.landed_sha256(pulled.receipts))  # type: ignore[arg-type]
+    again = read.pull_inbox(inbox, pull, landed_sha256(pulled.receipts))  # type: ignore[arg-type]
     assert again.receipts == []
     assert len(again.known) == 5
 

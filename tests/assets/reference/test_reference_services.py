@@ -16,6 +16,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from assets.inbox import Intake, landed_sha256
 from assets.loading import load_source
 from assets.reference import editions, fetch
 from assets.reference.client import ServiceClient, ServiceFault
@@ -65,7 +66,7 @@ def nothing_else_is_there(httpserver: HTTPServer) -> None:
     httpserver.no_handler_status_code = 404
 
 
-def pull(landing: Landing, server: HTTPServer, *codes: str, at: datetime = AT, only: str = "") -> fetch.ReferencePull:
+def pull(landing: Landing, server: HTTPServer, *codes: str, at: datetime = AT, only: str = "") -> Intake:
     wanted = fetch.ReferenceServices(Path("none"), codes, dict.fromkeys(services(), server.url_for("").rstrip("/")))
     waits: list[float] = []
     return fetch.pull_services(
@@ -390,6 +391,29 @@ def inbox(landing: Landing, folder: Path, **files: str) -> pl.DataFrame:
     pulled = fetch.pull_inbox(folder, lambda part: landing.pull("reference", part, AT, is_practice=False), set())
     assert len(pulled.receipts) == len(files)
     return editions.arrivals(pulled.receipts, landing)
+
+
+def test_a_file_of_the_inbox_is_taken_once_and_not_while_it_grows(
+    landing: Landing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.csv").write_text("series_code\n")
+    (tmp_path / "growing.csv").write_text("series")
+    more = ["series_code\nx"]
+
+    def passing(seconds: float) -> None:
+        if more:
+            (tmp_path / "growing.csv").write_text(more.pop())
+
+    monkeypatch.setattr("assets.inbox.time.sleep", passing)
+
+    def pulled(landed: set[str]) -> Intake:
+        return fetch.pull_inbox(tmp_path, lambda part: landing.pull("reference", part, AT, is_practice=False), landed)
+
+    first = pulled(set())
+    assert [receipt.parameters["name"] for receipt in first.receipts] == ["a.csv"], "the other waits for the next pull"
+    second = pulled(landed_sha256(first.receipts))
+    assert second.known == ["a.csv"]
+    assert [receipt.parameters["name"] for receipt in second.receipts] == ["growing.csv"]
 
 
 def test_inbox_takes_sdmx_csv_of_both_versions_and_plain_csv(landing: Landing, tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import duckdb
 import polars as pl
 import pytest
 
+from assets.inbox import Intake
 from assets.survey.declarations import Measure, Recode, WaveDesign, load_designs, load_measures, load_recodes
 from assets.survey.estimate import estimate_frame
 from assets.survey.faults import SurveyFault
-from assets.survey.inbox import SurveyPull, landed_digests, pull_inbox
+from assets.survey.inbox import landed_digests, pull_inbox
 from assets.survey.payload import stage_frames
 from practice.survey import overseas_workers, returned_workers
 from practice.survey.files import DEFAULT_SEED, write_inbox
@@ -33,7 +34,7 @@ class River:
         self.recodes: dict[tuple[str, str], Recode] = load_recodes()
         self.designs: dict[tuple[str, str], WaveDesign] = load_designs()
         self.measures: list[Measure] = load_measures()
-        self.pulled: SurveyPull = pull_inbox(self.inbox, self.pull_factory, set(), self.recodes)
+        self.pulled: Intake = pull_inbox(self.inbox, self.pull_factory, set(), self.recodes)
         self.staged = stage_frames(self.pulled.receipts, self.landing, self.recodes, self.designs)
         everyone = self.staged["staging.survey_person"]
         self.people = everyone.filter(pl.col("rejections").list.len() == 0)
