@@ -9,6 +9,7 @@ Values that may name a person (a token, a reason in free words) are replaced by 
 import getpass
 import json
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from pathlib import Path
 
 PRIVATE_OPTIONS = ("--reason", "--token")
 PRIVATE_VERBS = ("erase",)
+TOKEN_LIKE = re.compile(r"[0-9A-Fa-f]{40}")
+"""What a pseudonym looks like."""
 UNNOTED = ("refresh", "practice", "dev", "init")
 """Refreshes and `dev` are in Dagster's own record; `practice` is no real data; `init` has no state yet."""
 
@@ -40,8 +43,8 @@ def without_private(arguments: Sequence[str]) -> list[str]:
         elif option in PRIVATE_OPTIONS:
             kept.append(f"{option}=***" if value else option)
             hides_next = not value
-        elif kept and kept[0] in PRIVATE_VERBS and not word.startswith("-"):
-            kept.append("***")
+        elif (kept and kept[0] in PRIVATE_VERBS and not word.startswith("-")) or TOKEN_LIKE.fullmatch(word):
+            kept.append("***")  # a token also after a verb that was mistyped
         else:
             kept.append(word)
     return kept

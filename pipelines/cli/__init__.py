@@ -554,21 +554,24 @@ def practice_serve(
 
 
 @practice_app.command("advance")
-def practice_advance(weeks: Annotated[int, typer.Argument(min=1, help="Simulated weeks.")] = 1) -> None:
+def practice_advance(
+    weeks: Annotated[int, typer.Argument(min=1, help="Simulated weeks.")] = 1, as_json: Json = False
+) -> None:
     """Let simulated time pass: the next refresh finds new, changed and deleted records."""
     from pipelines.cli.practice import advance
 
-    raise typer.Exit(advance(weeks))
+    raise typer.Exit(advance(weeks, as_json=as_json))
 
 
 @practice_app.command("reset")
 def practice_reset(
     yes: Annotated[bool, typer.Option("--yes", help="Remove the practice state folder without asking.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Start the practice ground over: clock, warehouse, landing and releases of the practice state are removed."""
     from pipelines.cli.practice import reset
 
-    raise typer.Exit(reset(yes=yes))
+    raise typer.Exit(reset(yes=yes, as_json=as_json))
 
 
 def main() -> None:

@@ -93,14 +93,17 @@ def serve(ready_file: str | None, version: str, quirks: tuple[str, ...], random_
     return Exit.DONE
 
 
-def advance(weeks: int) -> int:
+def advance(weeks: int, *, as_json: bool = False) -> int:
     """Simulated time has moved on."""
     instant = clock_of(_practice_settings()).advance(weeks)
+    if as_json:
+        print(json.dumps({"instant": instant.isoformat()}))
+        return Exit.DONE
     console().print(f"The practice ground stands at {instant:%Y-%m-%d %H:%M} UTC. `mhwg refresh` brings what changed.")
     return Exit.DONE
 
 
-def reset(*, yes: bool) -> int:
+def reset(*, yes: bool, as_json: bool = False) -> int:
     """The practice state is gone; the next refresh starts over."""
     settings = _practice_settings()
     folder = settings.state_folder
@@ -111,7 +114,10 @@ def reset(*, yes: bool) -> int:
     if folder.exists() and not (folder / "practice").exists():
         raise Refused(f"{folder} has no practice folder in it, so it is left alone.", Exit.REFUSED)
     shutil.rmtree(folder, ignore_errors=True)
-    console().print("The practice ground starts over.")
+    if as_json:
+        print(json.dumps({"removed": str(folder)}))
+    else:
+        console().print("The practice ground starts over.")
     return Exit.DONE
 
 

@@ -28,6 +28,9 @@ def lines(state):
         (["quarantine", "discard", "q1", "--reason=Trần B"], ["quarantine", "discard", "q1", "--reason=***"]),
         (["erase", "4f1d0a", "--reason", "asked", "--json"], ["erase", "***", "--reason", "***", "--json"]),
         (["table", "RT01", "--language", "vi"], ["table", "RT01", "--language", "vi"]),
+        (["ersae", "0123456789abcdef0123456789abcdef01234567"], ["ersae", "***"]),
+        (["keys", "rotate", "--leave-unseen"], ["keys", "rotate", "--leave-unseen"]),
+        (["retention"], ["retention"]),
     ],
 )
 def test_private_words_are_left_out(words, kept):
