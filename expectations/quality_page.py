@@ -4,6 +4,7 @@ Belongs here: the look of that page. Great Expectations' own pages load styles a
 Does not belong here: what is on it (`provider_report`), the pages of a release (`warehouse.publishing`).
 """
 
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import Literal
@@ -141,6 +142,9 @@ _WORDS: dict[Language, dict[str, str]] = {
     },
 }
 
+LONG_CELL = 24
+"""Characters from which a column is one of sentences."""
+
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b2733; --paper: #fff; --line: #cfd8e0; --soft: #f3f6f8; --bad: #a4262c; --mid: #8a5a00; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4eaf0; --paper: #141b22; --line: #3a4752; --soft: #1d262f;
@@ -149,8 +153,12 @@ body { margin: 0 auto; max-width: 62rem; padding: 1.5rem 1rem 4rem; font: 16px/1
   color: var(--ink); background: var(--paper); }
 h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .45rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
-th { background: var(--soft); } td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th, td { text-align: left; vertical-align: top; padding: .45rem .6rem; border-bottom: 1px solid var(--line); min-width: 5.5rem; }
+/* Sentences keep a readable width and places of files may break: on a phone the table scrolls, its words do not fall apart. */
+td.text, th.text { min-width: 13rem; overflow-wrap: anywhere; }
+.axis { display: flex; justify-content: space-between; font-size: .85rem; }
+th { background: var(--soft); }
+td.number, th.number { min-width: 0; text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .critical { color: var(--bad); font-weight: 600; } .warning { color: var(--mid); }
 svg { width: 100%; height: auto; } @media print { body { max-width: none; } }
 """
@@ -188,18 +196,30 @@ def quality_page(report: ProviderReport, language: Language, review: ProviderRev
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: frozenset[int]) -> str:
+    texts = frozenset(
+        place for place in range(len(headings)) if max(_longest_line(row[place]) for row in rows) > LONG_CELL
+    )
     head = "".join(
-        f'<th scope="col"{_number(place, numbers)}>{escape(heading)}</th>' for place, heading in enumerate(headings)
+        f'<th scope="col"{_class(place, numbers, texts)}>{escape(heading)}</th>'
+        for place, heading in enumerate(headings)
     )
     body = "".join(
-        "<tr>" + "".join(f"<td{_number(place, numbers)}>{cell}</td>" for place, cell in enumerate(row)) + "</tr>\n"
+        "<tr>"
+        + "".join(f"<td{_class(place, numbers, texts)}>{cell}</td>" for place, cell in enumerate(row))
+        + "</tr>\n"
         for row in rows
     )
     return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n'
 
 
-def _number(place: int, numbers: frozenset[int]) -> str:
-    return ' class="number"' if place in numbers else ""
+def _class(place: int, numbers: frozenset[int], texts: frozenset[int]) -> str:
+    name = "number" if place in numbers else "text" if place in texts else ""
+    return f' class="{name}"' if name else ""
+
+
+def _longest_line(cell: str) -> int:
+    """Characters of the longest line of a cell, tags left out."""
+    return max(len(re.sub(r"<[^>]+>", "", line)) for line in cell.split("<br>"))
 
 
 def _says(finding: Finding, language: Language) -> str:
@@ -366,11 +386,10 @@ def _rates(rates: Sequence[PeriodRate], words: dict[str, str]) -> str:
     )
     return (
         f"<h2>{escape(words['rates'])}</h2>\n"
-        f'<svg viewBox="0 0 600 130" role="img" aria-label="{escape(text)}">{bars}'
+        f'<svg viewBox="0 0 600 111" role="img" aria-label="{escape(text)}">{bars}'
         f'<line x1="0" y1="110.5" x2="600" y2="110.5" stroke="currentColor"/>'
-        f'<text x="0" y="126" font-size="12" fill="currentColor">{escape(rates[0].period_code)}</text>'
-        f'<text x="600" y="126" font-size="12" fill="currentColor" text-anchor="end">{escape(rates[-1].period_code)}</text>'
-        "</svg>\n"
+        f'</svg>\n<div class="axis" aria-hidden="true"><span>{escape(rates[0].period_code)}</span>'
+        f"<span>{escape(rates[-1].period_code)}</span></div>\n"
         f"<p>{escape(text)}</p>\n"
     )
 
@@ -392,11 +411,10 @@ def _trend(trend: Sequence[TrendPoint], words: dict[str, str]) -> str:
     )
     return (
         f"<h2>{escape(words['trend'])}</h2>\n"
-        f'<svg viewBox="0 0 600 130" role="img" aria-label="{escape(text)}">{bars}'
+        f'<svg viewBox="0 0 600 111" role="img" aria-label="{escape(text)}">{bars}'
         f'<line x1="0" y1="110.5" x2="600" y2="110.5" stroke="currentColor"/>'
-        f'<text x="0" y="126" font-size="12" fill="currentColor">{shown[0].refresh_at:%Y-%m-%d}</text>'
-        f'<text x="600" y="126" font-size="12" fill="currentColor" text-anchor="end">{shown[-1].refresh_at:%Y-%m-%d}</text>'
-        "</svg>\n"
+        f'</svg>\n<div class="axis" aria-hidden="true"><span>{shown[0].refresh_at:%Y-%m-%d}</span>'
+        f"<span>{shown[-1].refresh_at:%Y-%m-%d}</span></div>\n"
         f"<p>{escape(text)}</p>\n"
     )
 

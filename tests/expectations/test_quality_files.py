@@ -1,6 +1,7 @@
 """The quality pages as files: for their owner only, unchanged when nothing changed, and without a record in a page."""
 
 import csv
+import shutil
 import stat
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from warehouse.store import apply_catalogue
 
 AT = datetime(2026, 7, 6, 5)
 CANARY = "CANARY-7741"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +151,32 @@ def test_findings_name_unit_period_and_value_and_say_where_dhis2_is_silent(conne
         page = (tmp_path / "dhis2_vnm" / f"quality.{language}.html").read_text(encoding="utf-8")
         for word in words:
             assert word in page
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="No Chromium on this machine; install Debian's chromium to run these tests."
+)
+@pytest.mark.parametrize("width", [390, 1280])
+def test_pages_are_read_on_a_phone_and_ask_for_nothing(connection, tmp_path: Path, width):
+    """Words once fell apart into columns of letters: cells of a phone's page were one character wide."""
+    from playwright.sync_api import sync_playwright
+
+    write_quality(connection, tmp_path)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        for name in ("run.vi.html", "dhis2_vnm/quality.vi.html", "dhis2_vnm/quality.en.html"):
+            asked: list[str] = []
+            page.on("request", lambda request, asked=asked: asked.append(request.url))
+            page.goto((tmp_path / name).as_uri())
+            assert len(asked) == 1, asked
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            narrow = page.evaluate(
+                "[...document.querySelectorAll('td:not(.number)')].map(cell => cell.getBoundingClientRect().width)"
+            )
+            assert min(narrow) >= 80
+        browser.close()
 
 
 def test_the_providers_own_records_open_in_a_spreadsheet_as_text(connection, tmp_path: Path):
