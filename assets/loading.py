@@ -183,9 +183,8 @@ def _load_waiting(
 def _count_rows(load: LoadTransaction) -> list[JudgedSlice]:
     """The slices of a load that changes something, against their bands; a warning among the load's outcomes when one is outside."""
     judged = list(judge_rows(load, load.recorded_at))
-    first = next((name for name in load.report.staging), None)
-    if first is not None and any(found.band is not None for found in judged):
-        load.report.outcomes.append(row_outcome(judged, first))
+    if any(found.band is not None for found in judged):
+        load.report.outcomes.append(row_outcome(judged, load.source_code))
     for found in judged:
         if found.state_code in ("short", "flood"):
             log.warning("%s: %s", load.source_code, found.sentence())

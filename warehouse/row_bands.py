@@ -185,6 +185,15 @@ SLICES: Mapping[str, Sequence[tuple[str, str]]] = {
 }
 """Source group -> basis of the band, and the query of its slices."""
 
+COUNTED = {
+    "dhis2": "staging.data_value",
+    "labour": "staging.labour_document",
+    "survey": "staging.survey_person",
+    "programme": "staging.programme_count",
+    "reference": "staging.reference_value",
+}
+"""Source group -> the table under whose name the check is told."""
+
 
 def judge_rows(load: "LoadTransaction", as_at: datetime) -> Sequence[JudgedSlice]:
     """The slices that this load touched, each against its band, noted in `ops.row_band`; and the newest due period of each data set."""
@@ -201,8 +210,9 @@ def judge_rows(load: "LoadTransaction", as_at: datetime) -> Sequence[JudgedSlice
     return judged
 
 
-def outcome(judged: Sequence[JudgedSlice], table: str) -> RuleOutcome:
+def outcome(judged: Sequence[JudgedSlice], source_code: str) -> RuleOutcome:
     """The check on the rows of one load: fails when a slice lies outside its band, and names a few of them."""
+    table = COUNTED[source_code.split("_")[0]]
     outside = [found for found in judged if found.state_code in ("short", "flood")]
     return RuleOutcome(
         rule_code=f"{table}.{RULE}",

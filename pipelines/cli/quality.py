@@ -56,6 +56,11 @@ def _told(report: Any, review: Any, folder: Any) -> dict[str, Any]:
             {"unit": unit.unit, "missing_reports": unit.missing_reports, "other": unit.other_findings}
             for unit in review.units
         ],
+        "rows_outside": [
+            {"series": found.series, "slice": found.slice, "rows": found.rows, "low": found.low, "high": found.high}
+            for found in review.slices
+            if found.is_outside
+        ],
         "changed_fields": list(review.changed_fields),
         "last_good_on": review.last_good_on,
         "page": str(folder / report.source_code / "quality.en.html"),
@@ -91,6 +96,10 @@ def _draw_one(entry: dict[str, Any]) -> None:
     lines += [
         f"ask      {unit['unit']}: {unit['missing_reports']} reports, {unit['other']} other"
         for unit in entry["units_to_ask"]
+    ]
+    lines += [
+        f"rows     {found['series']} {found['slice']}: {found['rows']:,}, expected {found['low']:,} to {found['high']:,}"
+        for found in entry["rows_outside"]
     ]
     lines += [f"changed  {line}" for line in entry["changed_fields"]]
     for line in lines or ["nothing to fix"]:
