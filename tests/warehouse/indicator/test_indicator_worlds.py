@@ -88,13 +88,46 @@ def test_lm02_divides_women_by_all_and_has_no_sampling_interval(labour: Any) -> 
     assert not cells.has("VNM", "2022"), "women of 2022 are not published: no share, and not a zero"
 
 
-def test_lm04_recomputes_the_published_percentages(labour: Any) -> None:
-    cells = labour.observe("LM04")
-    assert round(cells.where("VNM", "2022")["value"], 2) == 158.64
-    assert round(cells.where("VNM", "2023")["value"], 2) == 133.32
-    assert round(cells.where("VNM", "202402")["value"], 2) == 18.56
-    assert "plan_upper_bound" in cells.where("VNM", "2023")["footnote_codes"]
-    assert not cells.has("VNM", "2024"), "two months are not the year"
+# Period, departures since 1 January, plan, percent as printed: releases of the overseas-labour department.
+ACHIEVED = [
+    ("202209", 103_026, 90_000, 114.47), ("2022", 142_779, 90_000, 158.64), ("2023", 159_986, 120_000, 133.32),
+    ("202402", 23_195, 125_000, 18.56), ("202404", 48_363, 125_000, 38.69), ("202411", 143_160, 125_000, 114.53), ("202510", 128_044, 130_000, 98.5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("period", "departed", "plan", "printed"), ACHIEVED)
+def test_lm04_recomputes_the_published_percentages(
+    world: Any, period: str, departed: int, plan: int, printed: float
+) -> None:
+    world.put(
+        "core.labour_document", {"document_code": "doc", "kind_code": "bulletin", "published_on": date(2025, 1, 5)}
+    )
+    window = "year" if len(period) == 4 else "cumulative"
+    world.put(
+        "core.labour_figure",
+        deployment(period, departed, window=window),
+        deployment(period[:4], plan, series_code="plan"),
+    )
+    cells = world.observe("LM04")
+    cell = cells.where("VNM", period)
+    assert round(cell["value"], 2) == printed
+    assert "plan_upper_bound" in cell["footnote_codes"]
+    assert window == "year" or not cells.has("VNM", period[:4]), "some months are not the year"
+
+
+def test_lm03_recomputes_published_shares_and_the_remainder(labour: Any) -> None:
+    """2023: 80,010 to Japan and 11,626 to Korea of 159,986. October 2025: Japan and Taiwan together 85.0 % as printed."""
+    labour.put(
+        "core.labour_figure",
+        deployment("202510", 11_740), deployment("202510", 5_799, "JPN"), deployment("202510", 4_184, "TWN"),
+    )  # fmt: skip
+    cells = labour.observe("LM03")
+    shares = [cells.where("VNM", "2023", destination=code)["value"] for code in ("JPN", "KOR", "_O")]
+    assert shares[0] == pytest.approx(100 * 80_010 / 159_986)
+    assert cells.where("VNM", "2023", destination="_O")["numerator"] == 159_986 - 80_010 - 11_626
+    assert sum(shares) == pytest.approx(100)
+    both = sum(cells.where("VNM", "202510", destination=code)["value"] for code in ("JPN", "TWN"))
+    assert round(both, 1) == 85.0
 
 
 def test_a_rate_without_denominator_is_null_and_says_missing(world: Any) -> None:

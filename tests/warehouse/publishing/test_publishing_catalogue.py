@@ -39,6 +39,14 @@ def test_every_indicator_of_a_table_exists_and_every_indicator_stands_in_a_table
     assert shown == set(indicator_catalogue().indicators)
 
 
+def test_the_annex_of_the_voluntary_review_holds_every_core_indicator():
+    """Row 55 of the checklist: the publishable set of the review is all core indicators."""
+    (annex,) = [table for table in regional_catalogue().tables if table.code == "RT15"]
+    core = {code for code, entry in indicator_catalogue().indicators.items() if entry.tier == "core"}
+    assert core <= {row.indicator for row in annex.rows.entry}
+    assert [column.where["area_code"] for column in annex.column] == ["VNM", "ASEAN"]
+
+
 @pytest.mark.parametrize("table", regional_catalogue().tables, ids=lambda table: table.code)
 def test_both_languages_are_written_and_differ(table):
     for text in (table.title, table.scope, table.summary, *table.notes):
