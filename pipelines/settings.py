@@ -194,6 +194,13 @@ class Settings(BaseModel):
         """Inbox folder of a file source."""
         return (self.state_folder / source.inbox).resolve()
 
+    def make_inboxes(self) -> None:
+        """Every inbox of the state folder stands, for its owner alone. One that lies elsewhere is its owner's to make."""
+        for source in (self.labour, self.survey, self.programme, self.reference):
+            folder = self.inbox(source)
+            if folder.is_relative_to(self.state_folder):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
     def dhis2_codes(self) -> tuple[str, ...]:
         """Codes of the DHIS2 servers, in file order."""
         return tuple(entry["code"] for entry in self.dhis2)

@@ -6,6 +6,7 @@ Belongs here: running the job in this process and drawing its progress and summa
 import json
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -75,7 +76,10 @@ def run(
     """The refresh, or another job of the definitions, has run; its exit code says how it ended. One at a time: another
     says who is running, or waits."""
     settings = load_settings()
+    if job_name == "refresh":
+        settings.pseudonym_key()  # a missing one ends here, with its own code, and not in the middle of a run
     use_dagster_home(settings)
+    settings.make_inboxes()
     purpose = Purpose(frozenset(sources), is_full, since.replace(tzinfo=UTC) if since else None)
     holder = f"mhwg refresh, process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     with held(
@@ -204,7 +208,9 @@ def _root_sentence(error: Any) -> str:
         error = error.cause
     if error is None:
         return "unknown"
-    return machine_sentence(error.cls_name or "", error.message) or error.message.strip().split("\n")[0]
+    told = machine_sentence(error.cls_name or "", error.message)
+    # Dagster puts the class before the sentence: "pipelines.failures.SettingsError: mhwg.toml: ...".
+    return told or re.sub(rf"^[\w.]*\b{re.escape(error.cls_name or '')}: ", "", error.message.strip().split("\n")[0])
 
 
 @contextmanager

@@ -16,7 +16,9 @@ def run(part: str, host: str, port: int) -> int:
     """This process has become the part, so that a stop signal reaches it; `healthy` ends 0 while the daemon works."""
     if part not in PARTS:
         raise Refused(f"{part} is no part of the installation; expected one of {', '.join(PARTS)}.", Exit.USAGE)
-    home = use_dagster_home(load_settings())
+    settings = load_settings()
+    home = use_dagster_home(settings)
+    settings.make_inboxes()
     workspace = ["-w", str(PROJECT / "workspace.yaml")]
     module, words = {
         "webserver": ("dagster_webserver", [*workspace, "-h", host, "-p", str(port)]),

@@ -13,6 +13,7 @@ import pytest
 
 from pipelines import doctor
 from pipelines.cli import app, call
+from pipelines.cli.refresh import _root_sentence
 from pipelines.dead_runs import close_dead_runs, process_tag
 from pipelines.failures import SettingsError
 from pipelines.privacy import keep_private
@@ -325,3 +326,37 @@ def test_settings_that_the_account_may_not_read_are_told_in_one_sentence(office:
     )
     with pytest.raises(SettingsError, match="cannot be read by this account: permission denied"):
         load_settings(file)
+
+
+def test_a_refresh_without_the_key_ends_before_it_begins(
+    office: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """It used to begin, fail in the middle of the run, and end with the code of a check that stopped a load."""
+    (office / "mhwg.toml").write_text("", encoding="utf-8")
+    monkeypatch.delenv("MHWG_PSEUDONYM_KEY", raising=False)
+    assert mhwg("refresh") == 4
+    assert "MHWG_PSEUDONYM_KEY must hold the pseudonym key" in " ".join(capsys.readouterr().err.split())
+    assert not (office / "var").exists()
+
+
+def test_the_inboxes_of_the_state_folder_stand_and_others_are_left_alone(office: Path):
+    share = office / "share" / "labour"
+    (office / "mhwg.toml").write_text(f'[labour]\ninbox = "{share}"\n', encoding="utf-8")
+    settings = load_settings()
+    settings.make_inboxes()
+    assert sorted(folder.name for folder in (office / "var" / "inbox").iterdir()) == [
+        "programme",
+        "reference",
+        "survey",
+    ]
+    assert (office / "var" / "inbox" / "survey").stat().st_mode & 0o777 == 0o700
+    assert not share.exists()
+
+
+def test_a_fault_is_told_without_its_class():
+    class Error:
+        cause = None
+        cls_name = "SettingsError"
+        message = "pipelines.failures.SettingsError: mhwg.toml: the key is missing.\nmore\n"
+
+    assert _root_sentence(Error()) == "mhwg.toml: the key is missing."
