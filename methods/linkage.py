@@ -23,7 +23,8 @@ Record = Mapping[str, Any]
 RECORD_COLUMNS: Final = (
     "instance_code", "enrollment_uid", "person_token", "token_basis_code", "key_id", "sex_code", "birth_year",
     "nationality_code", "migrant_status_code", "migrant_basis_code", "disease_code", "direction_code", "referred_on",
-    "from_country_code", "from_area_code", "to_country_code", "to_area_code", "received_on", "confirmed_on",
+    "from_org_unit_uid", "from_country_code", "from_area_code", "to_facility_code", "to_country_code", "to_area_code",
+    "received_on", "confirmed_on",
     "treatment_started_on", "outcome_code", "outcome_on", "is_practice", "receipt_id",
 )  # fmt: skip
 """Columns of core.referral_record that pairing reads."""
@@ -31,7 +32,8 @@ RECORD_COLUMNS: Final = (
 REFERRAL_SCHEMA: Final = {
     "referral_code": pl.String, "person_token": pl.String, "disease_code": pl.String, "sex_code": pl.String,
     "nationality_code": pl.String, "migrant_status_code": pl.String, "migrant_basis_code": pl.String,
-    "from_country_code": pl.String, "from_area_code": pl.String, "to_country_code": pl.String, "to_area_code": pl.String,
+    "from_org_unit_uid": pl.String, "from_country_code": pl.String, "from_area_code": pl.String,
+    "to_facility_code": pl.String, "to_country_code": pl.String, "to_area_code": pl.String,
     "link_code": pl.String, "referred_on": pl.Date, "received_on": pl.Date, "registered_on": pl.Date,
     "days_to_arrival": pl.Int64, "treatment_started_on": pl.Date, "outcome_code": pl.String, "outcome_on": pl.Date,
     "sending_instance_code": pl.String, "sending_enrollment_uid": pl.String, "receiving_instance_code": pl.String,
@@ -573,8 +575,11 @@ def _referral_row(sent: Record | None, arrival: Record | None, link: str) -> dic
         "nationality_code": told("nationality_code"),
         "migrant_status_code": told("migrant_status_code", (None, "99")),
         "migrant_basis_code": main["migrant_basis_code"],
+        # A unit has another UID on each server: each side names its own end.
+        "from_org_unit_uid": main["from_org_unit_uid"],
         "from_country_code": told("from_country_code"),
         "from_area_code": told("from_area_code"),
+        "to_facility_code": (arrival or main)["to_facility_code"],
         "to_country_code": told("to_country_code"),
         "to_area_code": told("to_area_code"),
         "link_code": link,

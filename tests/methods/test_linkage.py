@@ -47,8 +47,10 @@ def record(direction: str, **known: Any) -> dict[str, Any]:
         "disease_code": "TB",
         "direction_code": direction,
         "referred_on": None,
+        "from_org_unit_uid": "ClinicVnm01" if direction == "outgoing" else "ClinicVnm0K",
         "from_country_code": "VNM",
         "from_area_code": "VN34-91",
+        "to_facility_code": "ClinicKhm0V" if direction == "outgoing" else "ClinicKhm01",
         "to_country_code": "KHM",
         "to_area_code": "KH-21",
         "received_on": None,
@@ -72,6 +74,17 @@ def arrival(**known: Any) -> dict[str, Any]:
 
 def paired(*records: dict[str, Any]) -> list[dict[str, Any]]:
     return pair_referrals(pl.DataFrame(list(records), schema=SCHEMA, orient="row")).to_dicts()
+
+
+def test_each_side_names_its_own_facility() -> None:
+    """A unit has another UID on each server; the columns say whose it is by the instance code beside it."""
+    ends = ("sending_instance_code", "from_org_unit_uid", "receiving_instance_code", "to_facility_code")
+    (linked,) = paired(sent(person_token="t"), arrival(person_token="t"))
+    assert [linked[name] for name in ends] == ["vnm", "ClinicVnm01", "khm", "ClinicKhm01"]
+    (alone,) = paired(sent(person_token="t"))
+    assert [alone[name] for name in ends] == ["vnm", "ClinicVnm01", None, "ClinicKhm0V"]
+    (unannounced,) = paired(arrival(person_token="t"))
+    assert [unannounced[name] for name in ends] == [None, "ClinicVnm0K", "khm", "ClinicKhm01"]
 
 
 def test_one_token_on_both_sides_is_one_linked_episode() -> None:
