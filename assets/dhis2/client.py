@@ -33,6 +33,7 @@ from assets.dhis2.errors import (
     AuthenticationError,
     Dhis2Error,
     FormatNotOfferedError,
+    GatewayTimeoutError,
     NotFoundError,
     QueryError,
     ServerFaultError,
@@ -52,6 +53,8 @@ _CSV_TYPES: Final = ("application/csv", "text/csv")
 _GZIP_TYPES: Final = ("application/gzip", "application/x-gzip", "application/octet-stream")
 _REPEATED_STATUSES: Final = frozenset({429, 502, 503, 504})
 _LONGEST_MESSAGE = 300
+_ATTEMPTS_AT_504 = 3
+"""A proxy's 504 comes after a minute of waiting: a request that met three is made smaller rather than sent a fourth time."""
 
 
 class Credential(AuthBase):
@@ -212,7 +215,10 @@ class Dhis2Client:
             outcome = self._attempt(endpoint, parameters, consume, accept, headers or {})
             if not isinstance(outcome, _Wait):
                 return outcome
-            if attempt == self.retry.attempts or (outcome.retry_after or 0) > self.retry.longest_retry_after:
+            if (
+                attempt >= self._most_attempts(type(outcome.error))
+                or (outcome.retry_after or 0) > self.retry.longest_retry_after
+            ):
                 raise outcome.error
             backoff = min(self.retry.longest_wait, self.retry.first_wait * 2 ** (attempt - 1))
             wait = max(outcome.retry_after or 0.0, backoff * random.uniform(1.0, 1.1))
@@ -264,15 +270,26 @@ class Dhis2Client:
                 advice="Check the address, proxy and ca_bundle in the settings.",
             ) from fault
 
-    def _wait(self, endpoint: str, what: str, cause: BaseException | None = None) -> _Wait:
-        error = TransientError(
+    def _wait(
+        self,
+        endpoint: str,
+        what: str,
+        cause: BaseException | None = None,
+        *,
+        kind: type[TransientError] = TransientError,
+    ) -> _Wait:
+        error = kind(
             what,
             server=self.server,
             endpoint=endpoint,
-            advice=f"Repeated {self.retry.attempts - 1} times; the next run tries again.",
+            advice=f"Repeated {self._most_attempts(kind) - 1} times; the next run tries again.",
         )
         error.__cause__ = cause
         return _Wait(error)
+
+    def _most_attempts(self, kind: type[TransientError]) -> int:
+        at_504 = issubclass(kind, GatewayTimeoutError)
+        return min(self.retry.attempts, _ATTEMPTS_AT_504) if at_504 else self.retry.attempts
 
     @contextmanager
     def _answer(
@@ -354,7 +371,8 @@ class Dhis2Client:
             )
         message = self._web_message(response)
         if status in _REPEATED_STATUSES and not (status == 504 and message):
-            failure = self._wait(endpoint, f"answered {status}.")
+            fault = GatewayTimeoutError if status == 504 else TransientError
+            failure = self._wait(endpoint, f"answered {status}.", kind=fault)
             return _Wait(failure.error, _retry_after(response))
         raise self._refused(status, message, endpoint)
 

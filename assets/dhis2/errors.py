@@ -56,6 +56,11 @@ class TooLargeError(Dhis2Error):
     """The request is more than the server wants to answer: ask for less."""
 
 
+class GatewayTimeoutError(TooLargeError, TransientError):
+    """A proxy gave up waiting, again and again (504 without a word of DHIS2): too much was asked, or the server is down. Less is
+    asked; when the least is still too much, the next scheduled run may succeed."""
+
+
 class NotFoundError(Dhis2Error):
     """No such endpoint or object."""
 

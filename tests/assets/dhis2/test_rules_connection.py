@@ -264,6 +264,18 @@ def test_rule_07_requests_that_are_too_large_are_told_apart(
     assert len(httpserver.log) == 1
 
 
+def test_rule_07_a_proxy_that_gives_up_thrice_asks_for_less(
+    httpserver: HTTPServer, client: Dhis2Client, waits: list[float]
+) -> None:
+    """nginx waits a minute before each plain 504: what met three of them is too much for this server, if it lives at all."""
+    httpserver.expect_request("/api/x").respond_with_data("<html>nginx</html>", 504, content_type="text/html")
+    with pytest.raises(TooLargeError, match="Repeated 2 times") as caught:
+        client.get_json("x")
+    assert caught.value.is_retryable, "at the smallest request it is the server that is down"
+    assert isinstance(caught.value, TransientError)
+    assert len(httpserver.log) == 3
+
+
 def failing_first(times: int, status: int, headers: dict[str, str] | None = None) -> Callable[[Request], Response]:
     count = iter(range(10_000))
 
