@@ -26,6 +26,7 @@ FRAMES = (
     "core.area_succession",
     "core.reference_value",
     "core.org_unit",
+    "core.org_unit_earlier_place",
     "core.data_set_assignment",
 )
 """Tables that figures are read against: populations and published series, areas, facilities, who has to report."""

@@ -127,7 +127,10 @@ def stage_frames(receipts: Sequence[Receipt], landing: Landing, mapping: Instanc
     counts: dict[str, int] = {}
     frames: Parts = {"staging.org_unit": _empty(ORG_UNIT), "staging.data_set_assignment": _empty(DATA_SET_ASSIGNMENT)}
     frames["staging.metadata_object"] = _empty(METADATA_OBJECT)
-    loads = [TableLoad("core.org_unit", "snapshot", scope), TableLoad("core.metadata_object", "snapshot", scope)]
+    loads = [
+        TableLoad(f"core.{name}", "snapshot", scope)
+        for name in ("org_unit", "org_unit_earlier_place", "metadata_object")
+    ]
     documents: dict[str, Any] = {}
     if receipt := by_part.get("metadata"):
         documents = {path.name: json.loads(path.read_bytes()) for path in landing.files(receipt)}

@@ -127,6 +127,11 @@ def test_a_unit_that_moves_in_the_tree_keeps_where_it_hung_before(
     moved, closed_later = (change for change in told.changes if change.uid == "Facility001")
     assert ("parent_uid", "Province001", "Province002") in [astuple(found) for found in moved.properties]
     assert [astuple(found) for found in closed_later.properties] == [("closed_on", None, date(2025, 7, 31))]
+    earlier = store.read(
+        "select valid_from_on::varchar, valid_to_on::varchar, path, country_code, province_area_code"
+        " from core.org_unit_earlier_place_current order by all"
+    ).rows()
+    assert earlier == [("0001-01-01", "2025-07-06", "/RootVnm0001/Province001/Facility001", "VNM", "VN34-91")]
     written = b"".join(path.read_bytes() for path in (tmp_path / "landing").rglob("*") if path.is_file())
     assert b"105.43" in written
     assert b"105.432" not in written

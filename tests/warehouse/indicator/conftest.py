@@ -19,7 +19,7 @@ from warehouse.schema import create_statement, current_view_statement
 NAMES = (
     "core.area", "core.area_succession", "core.area_membership", "core.reference_value", "core.labour_figure",
     "core.labour_document", "core.referral", "core.data_value", "core.org_unit", "core.data_set_assignment",
-    "core.data_set_registration", "estimate.survey_estimate", "core.labour_contract", "core.programme_count",
+    "core.org_unit_earlier_place", "core.data_set_registration", "estimate.survey_estimate", "core.labour_contract", "core.programme_count",
     "restricted.victim_count",
 )  # fmt: skip
 AS_AT = datetime(2026, 7, 6, tzinfo=UTC)

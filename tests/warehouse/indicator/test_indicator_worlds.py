@@ -214,6 +214,57 @@ def facilities(world: Any) -> Any:
     return world
 
 
+@pytest.fixture
+def moved(facilities: Any) -> Any:
+    """u1 lay in VN34-80 until it was first seen in VN34-91 on 10 May 2026."""
+    facilities.put(
+        "core.area",
+        {"area_code": "VN34-80", "area_type_code": "province", "parent_code": "VNM", "frame_code": "vn34"},
+    )
+    facilities.put(
+        "core.org_unit_earlier_place",
+        {"instance_code": "vnm", "org_unit_uid": "u1", "valid_from_on": date(1, 1, 1), "valid_to_on": date(2026, 5, 9),
+         "country_code": "VNM", "province_area_code": "VN34-80"},
+    )  # fmt: skip
+    return facilities
+
+
+def test_a_facility_counts_in_the_province_where_it_lay_at_the_event(moved: Any) -> None:
+    """April stays where it was reported."""
+    moved.put(
+        "core.data_value",
+        reported("MAL_IMPORTED", 1, month=4), reported("MAL_CLASSIFIED", 10, month=4),
+        reported("MAL_IMPORTED", 2, month=5), reported("MAL_CLASSIFIED", 20, month=5),
+        reported("MAL_IMPORTED", 1, "u2", month=4), reported("MAL_CLASSIFIED", 7, "u2", month=4),
+    )  # fmt: skip
+    cells = moved.observe("ML02")
+    assert cells.where("VN34-80", "202604")["denominator"] == 10
+    assert not cells.has("VN34-80", "202605")
+    assert cells.where("VN34-91", "202604")["denominator"] == 7, "u2 alone: u1 lay elsewhere"
+    assert cells.where("VN34-91", "202605")["denominator"] == 20
+    assert cells.where("VNM", "202604")["denominator"] == 17, "the country does not notice"
+    assert cells.where("VNM", "2026")["denominator"] == 37
+
+
+def test_a_facility_owes_its_report_where_it_lay_at_the_event(moved: Any) -> None:
+    moved.put(
+        "core.data_set_assignment",
+        {"instance_code": "vnm", "data_set_uid": "d", "org_unit_uid": "u1", "data_set_code": "TB_MONTHLY",
+         "period_type_code": "Monthly", "timely_days": 15},
+    )  # fmt: skip
+    moved.put(
+        "core.data_set_registration",
+        {"instance_code": "vnm", "data_set_uid": "d", "attribute_option_combo_uid": "x", "is_completed": True,
+         "org_unit_uid": "u1", "period_code": "202604", "period_start_on": date(2026, 4, 1),
+         "period_end_on": date(2026, 4, 30), "registered_at": datetime(2026, 5, 3)},
+    )  # fmt: skip
+    cells = moved.observe("DQ01")
+    april, may = cells.where("VN34-80", "202604"), cells.where("VN34-91", "202605")
+    assert (april["numerator"], april["denominator"]) == (1, 1)
+    assert (may["numerator"], may["denominator"]) == (0, 1)
+    assert not cells.has("VN34-91", "202604")
+
+
 def test_impossible_figures_stop_the_indicator(facilities: Any) -> None:
     from warehouse.catalogue.indicator_catalogue import indicator_catalogue
     from warehouse.indicator_engine import ImpossibleValue, compute_with_findings

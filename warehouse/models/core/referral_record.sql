@@ -1,7 +1,7 @@
 -- core.referral_record: the whole state of a server, so that a pull of changes leaves the same rows open as a full one.
 -- Staged records stand. An earlier record stands too unless its person came in this pull without it (deleted, withdrawn or
 -- rejected), or a complete listing was made and does not have it (purged). Countries and areas are looked up anew for
--- all of them: a unit that moved takes its records with it.
+-- all of them, as of the day of the referral: a unit that moved keeps the records of before where it lay then.
 with listing_made as (
   select instance_code from staging.referral_listing where enrollment_uid = '_LISTING'
 ),
@@ -34,8 +34,15 @@ record as (
 select
   r.instance_code, r.enrollment_uid, r.tracked_entity_uid, r.person_token, r.token_basis_code, r.key_id, r.sex_code, r.birth_year,
   r.nationality_code, r.migrant_status_code, r.migrant_basis_code, r.disease_code, r.direction_code, r.referred_on,
-  r.from_org_unit_uid, sender.country_code as from_country_code, sender.province_area_code as from_area_code,
-  r.to_facility_code, receiver.country_code as to_country_code, receiver.province_area_code as to_area_code,
+  r.from_org_unit_uid,
+  case when sender_then.org_unit_uid is null then sender.country_code else sender_then.country_code end as from_country_code,
+  case when sender_then.org_unit_uid is null then sender.province_area_code else sender_then.province_area_code end
+    as from_area_code,
+  r.to_facility_code,
+  case when receiver_then.org_unit_uid is null then receiver.country_code else receiver_then.country_code end
+    as to_country_code,
+  case when receiver_then.org_unit_uid is null then receiver.province_area_code else receiver_then.province_area_code end
+    as to_area_code,
   r.received_on, r.confirmed_on, r.treatment_started_on, r.outcome_code, r.outcome_on, r.updated_at, r.is_practice,
   r.receipt_id
 from record r
@@ -44,3 +51,10 @@ left join core.org_unit_current sender
   on sender.instance_code = r.instance_code and sender.org_unit_uid = r.from_org_unit_uid
 left join core.org_unit_current receiver
   on receiver.instance_code = r.instance_code and receiver.org_unit_uid = r.to_facility_code
+-- cardinality: at most one stay of a unit holds the day
+left join core.org_unit_earlier_place_current sender_then
+  on sender_then.instance_code = r.instance_code and sender_then.org_unit_uid = r.from_org_unit_uid
+ and r.referred_on between sender_then.valid_from_on and sender_then.valid_to_on
+left join core.org_unit_earlier_place_current receiver_then
+  on receiver_then.instance_code = r.instance_code and receiver_then.org_unit_uid = r.to_facility_code
+ and r.referred_on between receiver_then.valid_from_on and receiver_then.valid_to_on

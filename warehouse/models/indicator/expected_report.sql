@@ -43,7 +43,11 @@ received as (
 select
     concat_ws(':', assignment.instance_code, assignment.data_set_uid, assignment.org_unit_uid, period.period_start_on)
         as event_code,
-    coalesce(nullif(unit.province_area_code, '_U'), unit.country_code) as area_code,
+    -- The province of the period's last day, as for the figures that the report holds.
+    case
+        when earlier.org_unit_uid is not null then coalesce(nullif(earlier.province_area_code, '_U'), earlier.country_code)
+        else coalesce(nullif(unit.province_area_code, '_U'), unit.country_code)
+    end as area_code,
     null::varchar as period_type_code,
     period.period_start_on,
     period.period_end_on,
@@ -77,6 +81,10 @@ join period using (instance_code, data_set_uid)
 -- cardinality: one org unit per instance and UID
 join core.org_unit_current as unit
   on unit.instance_code = assignment.instance_code and unit.org_unit_uid = assignment.org_unit_uid
+-- cardinality: at most one stay holds a day
+left join core.org_unit_earlier_place_current as earlier
+  on earlier.instance_code = assignment.instance_code and earlier.org_unit_uid = assignment.org_unit_uid
+ and period.period_end_on between earlier.valid_from_on and earlier.valid_to_on
 -- cardinality: at most one after grouping
 left join received
   on received.instance_code = assignment.instance_code and received.data_set_uid = assignment.data_set_uid

@@ -2,7 +2,11 @@
 select
     concat_ws(':', value.instance_code, value.data_element_uid, value.period_code, value.org_unit_uid,
         value.category_option_combo_uid, value.attribute_option_combo_uid) as event_code,
-    coalesce(nullif(unit.province_area_code, '_U'), unit.country_code) as area_code,
+    -- The province of the period's last day: a facility that moved since keeps what it reported where it lay then.
+    case
+        when earlier.org_unit_uid is not null then coalesce(nullif(earlier.province_area_code, '_U'), earlier.country_code)
+        else coalesce(nullif(unit.province_area_code, '_U'), unit.country_code)
+    end as area_code,
     null::varchar as period_type_code,
     value.period_start_on,
     value.period_end_on,
@@ -29,4 +33,8 @@ select
 from core.data_value_current as value
 -- cardinality: one org unit per instance and UID
 join core.org_unit_current as unit on unit.instance_code = value.instance_code and unit.org_unit_uid = value.org_unit_uid
+-- cardinality: at most one stay holds a day
+left join core.org_unit_earlier_place_current as earlier
+  on earlier.instance_code = value.instance_code and earlier.org_unit_uid = value.org_unit_uid
+ and value.period_end_on between earlier.valid_from_on and earlier.valid_to_on
 where value.value_number is not null
