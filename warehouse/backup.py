@@ -27,9 +27,11 @@ from warehouse.store import Warehouse, code_version, stored_fingerprint
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-PARTS = ("warehouse.duckdb", "landing", "release", "inbox", "practice", "erasures", "settings")
+PARTS = ("warehouse.duckdb", "landing", "release", "inbox", "practice", "erasures", "audit", "settings")
 """What of the state folder is kept, and the settings file beside it. Dagster's own records can be made anew and hold nothing of
-the data."""
+the data; the audit log of commands cannot: it is the only record of who did what."""
+AUDIT_LOG = PurePosixPath("audit/commands.jsonl")
+"""Lines in the order in which they were written. A restore never shortens it: whoever restores an old backup stays on record."""
 
 KEPT_ON = "erasures"
 """The list of erased persons and its proofs only grow: a restored one is joined with the one that stands, never put in its place."""
@@ -153,7 +155,8 @@ def restore_backup(path: Path, state: Path, *, replace: bool = False) -> Backup:
             file=path.name,
         )
     standing = [part for part in PARTS if part != KEPT_ON and ((state / part).exists() or (state / part).is_symlink())]
-    if standing and not replace:
+    # A folder in which only commands were noted holds nothing that a restore could destroy.
+    if set(standing) - {AUDIT_LOG.parts[0]} and not replace:
         raise BackupError(
             f"{state} holds {', '.join(standing)} already; `mhwg restore {path} --replace` sets them aside first.",
             file=path.name,
@@ -166,6 +169,7 @@ def restore_backup(path: Path, state: Path, *, replace: bool = False) -> Backup:
         for number, info in enumerate(archive):
             if number > 0:
                 _extract(archive, info, aside / info.name)
+    _continue_log(state / AUDIT_LOG, aside / AUDIT_LOG)
     if standing:
         number = 1 + sum(1 for _ in state.glob("replaced-*"))
         kept = state / f"replaced-{number}"
@@ -197,6 +201,19 @@ def _join_erasures(restored: Path, standing: Path) -> None:
         if proof.name != LIST and not (standing / proof.name).exists():
             os.rename(proof, standing / proof.name)
     shutil.rmtree(restored)
+
+
+def _continue_log(standing: Path, restored: Path) -> None:
+    """The restored log goes on with the lines that the standing one has beyond it."""
+    if not standing.exists():
+        return
+    kept = restored.read_bytes().splitlines(keepends=True) if restored.exists() else []
+    known = set(kept)
+    later = [line for line in standing.read_bytes().splitlines(keepends=True) if line not in known]
+    restored.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(restored, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as stream:
+        stream.writelines([*kept, *later])
 
 
 def _members(state: Path) -> Iterator[str]:

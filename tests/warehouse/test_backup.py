@@ -126,3 +126,30 @@ def test_taking_a_backup_writes_nothing_to_the_store(state: Path) -> None:
     before = contents(state)
     taken(state)
     assert contents(state) == before
+
+
+def log_of(state: Path) -> list[str]:
+    return (state / "audit" / "commands.jsonl").read_text(encoding="utf-8").splitlines()
+
+
+def noted(state: Path, *lines: str) -> None:
+    (state / "audit").mkdir(exist_ok=True)
+    with (state / "audit" / "commands.jsonl").open("a", encoding="utf-8") as log:
+        log.writelines(f"{line}\n" for line in lines)
+
+
+def test_the_audit_log_is_kept_and_a_restore_never_shortens_it(state: Path, tmp_path: Path) -> None:
+    """The folder `audit/` was left out of backups: a restored installation did not know who had done what."""
+    noted(state, "release withdraw", "backup")
+    file = taken(state)
+    noted(state, "erase ***")
+    restore_backup(file, state, replace=True)
+    assert log_of(state) == ["release withdraw", "backup", "erase ***"]
+    assert log_of(state / "replaced-1") == ["release withdraw", "backup", "erase ***"]
+    assert (state / "audit" / "commands.jsonl").stat().st_mode & 0o777 == 0o600
+
+    bare = tmp_path / "elsewhere"
+    bare.mkdir()
+    noted(bare, "doctor")
+    restore_backup(file, bare)  # commands that were only noted are no state to destroy
+    assert log_of(bare) == ["release withdraw", "backup", "doctor"]
