@@ -16,6 +16,7 @@ from warehouse.catalogue.table_catalogue import Table, tables
 from warehouse.clock import Refresh
 from warehouse.inputs_digest import PART, computed_from, inputs_digest
 from warehouse.load import transaction
+from warehouse.publishing.claims import claims_at
 from warehouse.publishing.content import ReleaseContext, Source
 from warehouse.publishing.inputs import (
     area_links,
@@ -70,6 +71,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
                 "indicator.observation",
                 "estimate.survey_estimate",
                 "core.area",
+                "core.reference_value",
                 *(table.name for table in register_tables()),
             ],
         )
@@ -112,10 +114,11 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             errors = sampling_errors_at(load.connection, at, protected.frame)
             others = other_denominators(load.connection, at)
             registers = release_registers(load.connection, at)
-            quality = quality_at(load.connection, at)
             release_context = ReleaseContext(
-                at, code_version(), receipts, errors, others, registers=registers, quality=quality
-            )
+                at, code_version(), receipts, errors, others, registers=registers,
+                quality=quality_at(load.connection, at),
+                claims=claims_at(load.connection, at, protected.frame, registers),
+            )  # fmt: skip
             last = current_release(shelf.folder)
             causes = causes_between(load.connection, last.name if last else None, at)
             result = publish_draft(draft, release_context, shelf.folder, causes)

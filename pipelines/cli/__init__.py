@@ -180,6 +180,20 @@ def explain(
 
 
 @app.command()
+def claims(
+    verdict: Annotated[
+        str | None, typer.Option(help="Only these: contradicted, superseded, agrees, no_data or not_comparable.")
+    ] = None,
+    language: Annotated[str, typer.Option("--language", "-l", help="en or vi.")] = "en",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What press reports and bulletins stated, beside what the current release computes."""
+    from pipelines.cli.claims import run
+
+    raise typer.Exit(run(verdict, language, as_json=as_json))
+
+
+@app.command()
 def corrections(
     provider: Annotated[str | None, typer.Option(help="Only entries on what this provider sent.")] = None,
     as_json: Json = False,

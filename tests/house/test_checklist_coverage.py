@@ -1,9 +1,11 @@
 """The sixty things that the group named, and the breakdowns that it wants of each indicator: held, or left out with a reason."""
 
 import csv
+import re
 from pathlib import Path
 
 from warehouse.catalogue.breakdowns import wanted_breakdowns
+from warehouse.catalogue.claim_catalogue import claims
 from warehouse.catalogue.indicator_catalogue import indicator_catalogue
 from warehouse.catalogue.regional_catalogue import regional_catalogue
 from warehouse.catalogue.table_catalogue import CATALOGUE, tables
@@ -15,6 +17,11 @@ MAY_BE_LEFT_OUT = {"29", "60"}
 def checklist() -> list[dict[str, str]]:
     with (Path(CATALOGUE) / "checklist.csv").open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
+
+
+def numbers_in(text: str) -> set[str]:
+    """Every number of a text; a blank may stand between thousands."""
+    return set(re.findall(r"\d+(?:\.\d+)?", re.sub(r"(?<=\d) (?=\d{3}\b)", "", text)))
 
 
 def test_all_sixty_rows_are_there_once_and_in_order():
@@ -59,3 +66,36 @@ def test_tuberculosis_by_province_is_out_of_scope_and_says_why():
     assert not line.given
     assert "34 provinces" in line.reason_en
     assert "34 tỉnh" in line.reason_vi
+
+
+def test_a_row_names_the_claims_that_it_makes():
+    made: dict[str, set[str]] = {}
+    for claim in claims():
+        for row in claim.rows:
+            made.setdefault(str(row), set()).add(claim.code)
+    assert {row["row_number"]: set(row["claims"].split()) for row in checklist() if row["claims"]} == made
+    assert all(("release.claim" in row["tables"].split()) == bool(row["claims"]) for row in checklist())
+
+
+def test_every_figure_of_the_checklist_is_a_claim_with_that_number():
+    """`checklist_figures.csv` lists every number that the sixty rows print, as printed, with what kind of number it is."""
+    ledger = {claim.code: claim for claim in claims()}
+    with (Path(__file__).parents[1] / "goldens" / "checklist_figures.csv").open(encoding="utf-8", newline="") as stream:
+        figures = [row for row in csv.DictReader(stream) if row["kind"] == "figure"]
+    assert len(figures) > 40
+    for row in figures:
+        claim = ledger[row["claim_code"]]
+        assert int(row["row_number"]) in claim.rows, row
+        assert (claim.value, claim.upper) == (float(row["value"]), float(row["upper"]) if row["upper"] else None), row
+
+
+def test_every_number_of_a_subject_is_a_claim_or_a_date_or_a_number_of_a_document():
+    """What the rows themselves print must not be more than what is listed: a figure typed later needs its claim."""
+    with (Path(__file__).parents[1] / "goldens" / "checklist_figures.csv").open(encoding="utf-8", newline="") as stream:
+        listed = list(csv.DictReader(stream))
+    for row in checklist():
+        subject = row["subject"].replace("COVID-19", "").replace("DHIS2", "")
+        told = "; ".join(entry["printed"] for entry in listed if entry["row_number"] == row["row_number"])
+        mine = [claim for claim in claims() if claim.code in row["claims"].split()]
+        known = numbers_in(told) | {f"{number:g}" for claim in mine for number in (claim.value, claim.upper or 0)}
+        assert numbers_in(subject) <= known, row

@@ -32,6 +32,7 @@ _RELEASED = {
     "regional_column": "release.regional_column",
     "footnote": "release.footnote",
     "change": "release.observation",
+    "claim": "release.claim",
 }
 """Tables of the file whose columns are described by an entry of the catalogue."""
 
@@ -63,6 +64,7 @@ def write_analyst_database(
         "source": cards.source_frame(catalogue),
         "receipt": cards.receipt_frame(content),
         "sampling_error": content.context.sampling_errors,
+        "claim": content.context.claims,
         "symbol": cards.symbol_frame(catalogue),
         "protection": content.audit,
         "alternate": alternate_frame(content),

@@ -14,6 +14,7 @@ from typing import Protocol
 import polars as pl
 
 from warehouse.catalogue.regional_catalogue import RegionalCatalogue
+from warehouse.publishing.claims import no_claims
 from warehouse.publishing.quality_summary import no_quality
 from warehouse.publishing.sampling_errors import no_sampling_errors
 
@@ -212,7 +213,9 @@ class ReleaseContext:
     licence: str = "The publishers' terms apply to each source; the compilation is free to use with attribution."
     licence_vi: str = "Mỗi nguồn áp dụng điều khoản của đơn vị công bố; bản tổng hợp được sử dụng tự do, có ghi nguồn."
     registers: Mapping[str, pl.DataFrame] = field(default_factory=dict)
-    """Public tables that leave as they are, by name: agencies, instruments, events, points of entry, claims and the like."""
+    """Public tables that leave as they are, by name: agencies, instruments, events, points of entry and the like."""
+    claims: pl.DataFrame = field(default_factory=no_claims)
+    """Published statements with their verdicts (`claims.SCHEMA`)."""
     quality: pl.DataFrame = field(default_factory=no_quality)
     """Scores of the data quality review (`quality_summary.SCHEMA`). They make no new release by themselves."""
 
@@ -334,6 +337,7 @@ def content_hash(
     regional: RegionalSet,
     sampling_errors: pl.DataFrame,
     registers: Mapping[str, pl.DataFrame],
+    claims: pl.DataFrame,
 ) -> str:
     """A fingerprint of what readers would see. Receipts do not count: the same figures from a new pull are the same release."""
     digest = hashlib.sha256()
@@ -343,6 +347,7 @@ def content_hash(
         regional.columns,
         regional.footnotes,
         sampling_errors,
+        claims,
         *(frame for _, frame in sorted((registers or {}).items())),
     ):
         digest.update(frame.write_ndjson().encode())

@@ -40,6 +40,7 @@ def release_frames(content: ReleaseContent) -> dict[str, pl.DataFrame]:
         "source": cards.source_frame(content.catalogue),
         "receipt": cards.receipt_frame(content),
         "sampling_error": content.context.sampling_errors,
+        "claim": content.context.claims,
         "symbol": cards.symbol_frame(content.catalogue),
         "alternate": alternate_frame(content),
         "change": content.changes,

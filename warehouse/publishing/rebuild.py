@@ -22,6 +22,7 @@ import polars as pl
 from warehouse.catalogue.disclosure import load_policy
 from warehouse.history import as_naive_utc
 from warehouse.inputs_digest import code_digest
+from warehouse.publishing.claims import claims_at
 from warehouse.publishing.content import ReleaseContext, Source
 from warehouse.publishing.inputs import (
     area_links,
@@ -132,14 +133,16 @@ def _write(
         release_areas(connection, at), reference_sources=reference_sources, practice_sources=practice_sources
     )
     used = protected.frame["receipt_ids"].explode().drop_nulls().unique()
+    registers = release_registers(connection, at)
     context = ReleaseContext(
         at,
         code_version(),
         release_receipts(connection, used),
         sampling_errors_at(connection, at, protected.frame),
         other_denominators(connection, at),
-        registers=release_registers(connection, at),
+        registers=registers,
         quality=quality_at(connection, at),
+        claims=claims_at(connection, at, protected.frame, registers),
     )
     causes = causes_between(connection, last.name if last else None, at)
     content, fingerprint = freeze_release(Draft(protected, catalogue), context, last, causes)

@@ -165,7 +165,9 @@ def freeze_release(
         context=context,
         changes=published_changes(context.release_id, before, observations, causes),
     )
-    return content, content_hash(observations, draft.regional, context.sampling_errors, context.registers)
+    return content, content_hash(
+        observations, draft.regional, context.sampling_errors, context.registers, context.claims
+    )
 
 
 def write_release_files(content: ReleaseContent, fingerprint: str, folder: Path, last: Path | None) -> None:

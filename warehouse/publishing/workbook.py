@@ -70,6 +70,12 @@ def write_workbook(content: ReleaseContent, path: Path) -> None:
             looks,
             widths={"title": 60},
         )
+        _frame_sheet(
+            book.add_worksheet("Claims", FrameSheet),
+            flattened(content.context.claims),
+            looks,
+            widths={"statement_en": 60, "statement_vi": 60, "citation": 30, "reason_en": 40, "reason_vi": 40},
+        )
         _data_sheet(book.add_worksheet("Data", FrameSheet), content, looks)
         _contents_sheet(contents, content, places, looks)
         _notes_sheet(notes, content, looks)
@@ -303,6 +309,7 @@ def _contents_sheet(
         ("Sources", "Sources · Nguồn số liệu"),
         ("Indicators", "Indicators and definitions · Chỉ số và định nghĩa"),
         ("Sampling errors", "Sampling errors of every survey wave · Sai số chọn mẫu của từng đợt điều tra"),
+        ("Claims", "Published statements beside the figures · Các phát biểu đã công bố so với số liệu"),
         ("Data", "All figures, one per row, as in data/observation.csv · Toàn bộ số liệu"),
     ):
         sheet.write_url(line, 0, f"internal:'{name}'!A1", looks.link, name)

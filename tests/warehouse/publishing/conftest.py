@@ -7,8 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from warehouse.catalogue.claim_catalogue import claims as ledger
 from warehouse.catalogue.regional_catalogue import load_regional_catalogue
 from warehouse.publishing import protection
+from warehouse.publishing.claims import SERIES_SCHEMA, check_claims
 from warehouse.publishing.content import (
     OBSERVATION_SCHEMA,
     Area,
@@ -19,6 +21,7 @@ from warehouse.publishing.content import (
     Source,
 )
 from warehouse.publishing.quality_summary import SCHEMA as QUALITY_SCHEMA
+from warehouse.publishing.registers import no_registers
 
 UNITS = {
     "persons": ("persons", "người", 0),
@@ -340,7 +343,9 @@ def hand_made_context() -> ReleaseContext:
 
 def release_inputs() -> tuple[protection.Protected, ReleaseCatalogue, ReleaseContext]:
     """Everything that a release of the world is made from, for a process of its own."""
-    return protected_of(world_rows()), hand_made_catalogue(), hand_made_context()
+    protected = protected_of(world_rows())
+    claims = check_claims(ledger(), protected.frame, pl.DataFrame(schema=SERIES_SCHEMA), no_registers())
+    return protected, hand_made_catalogue(), dataclasses.replace(hand_made_context(), claims=claims)
 
 
 @pytest.fixture

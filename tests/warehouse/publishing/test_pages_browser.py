@@ -30,6 +30,7 @@ PAGES = (  # one of each kind
     "corridors.html",
     "quality.html",
     "dictionary.html",
+    "claims.html",
 )
 
 CONTRAST = """

@@ -7,7 +7,13 @@ from warehouse.catalogue.table_catalogue import tables
 from warehouse.publishing import wording
 from warehouse.publishing.pages.page import Page, Site
 
-_PUBLISHED = ("release.observation", "release.regional_cell", "release.regional_column", "release.footnote")
+_PUBLISHED = (
+    "release.observation",
+    "release.regional_cell",
+    "release.regional_column",
+    "release.footnote",
+    "release.claim",
+)
 
 
 def pages(site: Site) -> Iterator[Page]:

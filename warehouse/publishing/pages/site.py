@@ -17,6 +17,7 @@ from warehouse.publishing.content import ReleaseContent
 from warehouse.publishing.pages import (
     asean_page,
     change_page,
+    claim_page,
     corridor_page,
     indicator_page,
     notes_page,
@@ -35,6 +36,7 @@ MAKERS: tuple[Callable[[Site], Iterator[Page]], ...] = (
     corridor_page.pages,
     quality_page.pages,
     change_page.pages,
+    claim_page.pages,
     notes_page.pages,
 )
 """Who makes pages, in the order of the navigation."""
