@@ -50,6 +50,9 @@ no row of the core need have moved."""
 CORRECTED_FOOTNOTE = "corrected"
 """Footnote of cells that the corrections ledger moves; put on when all figures are there, so no state in between has it."""
 
+DOUBTED_FOOTNOTE = "doubted"
+"""Footnote of cells that rest on a value which the ledger flags; it comes and goes with the entry and moves no figure."""
+
 _ALWAYS_READ = ("core.area", "core.area_succession", "core.area_membership")
 _SOME_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 _PROVENANCE = ("receipt_ids",)
@@ -172,12 +175,15 @@ def change_rows(
         found.append(_contributions(was, after, cause))
         state = pl.concat([state.filter(~pl.col("indicator_code").is_in(acting)), after])
     rest = new.filter(pl.col("indicator_code").is_in(codes))
-    marks_alone = _moved_by_marks_alone(state, rest)
     left = _contributions(state, rest, "unexplained")
-    found.append(left.join(marks_alone, on=list(CELL_KEY), how="anti"))
-    found.append(
-        left.join(marks_alone, on=list(CELL_KEY), how="semi").with_columns(cause_code=pl.lit("reports_outstanding"))
-    )
+    # What no state accounts for may be a mark: of a doubted value, which the ledger put on, or of reports outstanding.
+    for cause, cells in (
+        ("correction", _moved_by_doubt_alone(state, rest)),
+        ("reports_outstanding", _moved_by_marks_alone(_undoubted(state), _undoubted(rest))),
+    ):
+        found.append(left.join(cells, on=list(CELL_KEY), how="semi").with_columns(cause_code=pl.lit(cause)))
+        left = left.join(cells, on=list(CELL_KEY), how="anti")
+    found.append(left)
     return _rows(pl.concat(found), touched, old, new, at)
 
 
@@ -202,6 +208,16 @@ def _steps(
     if as_naive_utc(before.as_at).date() != as_naive_utc(as_at).date() or dict(delays) != dict(before.delays):
         causes.add("time_passed")
     return tuple(cause for cause in CAUSES if cause in causes)
+
+
+def _undoubted(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.col("footnote_codes").list.set_difference([DOUBTED_FOOTNOTE]))
+
+
+def _moved_by_doubt_alone(was: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Keys of the cells that would not have moved but for the mark of a doubted value, put on or taken off."""
+    still_moved = moved_cells(_undoubted(was), _undoubted(after))
+    return moved_cells(was, after).join(still_moved, on=list(CELL_KEY), how="anti")
 
 
 def _moved_by_marks_alone(was: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:

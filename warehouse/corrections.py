@@ -284,6 +284,42 @@ def uncorrected_state(connection: Any) -> tuple[StateConnection, set[str]] | Non
     return StateConnection(connection, instead), set(instead)
 
 
+def doubted_state(connection: Any) -> tuple[StateConnection, set[str]] | None:
+    """The store as it would be if every flagged value were another one, and the tables concerned; None when nothing is flagged.
+
+    What depends on a flagged value moves in that state. A number is one more, so that a flagged zero is found as well; a row flagged for
+    anything else is not there.
+    """
+    rows = fetch_frame(
+        connection,
+        f"select distinct table_name, column_name from {TABLE}_current where action_code = 'flag' order by all",
+    )
+    if rows.is_empty():
+        return None
+    instead = {}
+    for name in rows["table_name"].unique().sort():
+        table = tables()[name]
+        view = f"doubted_{name.replace('.', '_')}"
+        flagged = {
+            column: f"exists (select 1 from {TABLE}_current c where c.action_code = 'flag' and c.table_name = '{name}'"
+            f" and c.column_name = '{column}' and c.row_key = {row_key_sql(table, 't')})"
+            for column in rows.filter(table_name=name)["column_name"].sort()
+        }
+        numbers = [column for column in flagged if table.column(column).type == "double"]
+        replaced = [f"case when {flagged[c]} then t.{c} + 1 else t.{c} end as {c}" for c in numbers]
+        absent = " and ".join(f"not {flagged[c]}" for c in flagged if c not in numbers) or "true"
+        changed = f"t.* replace ({', '.join(replaced)})" if replaced else "t.*"
+        connection.execute(
+            f"create or replace temp view {view} as select {changed} from {name}_current t where {absent}"
+        )
+        instead[name] = f"temp.{view}"
+        if name == "core.referral_record":
+            instead["core.referral"] = paired_episodes(
+                connection, instead[name], "doubted_episode", tables()["core.referral"]
+            )
+    return StateConnection(connection, instead), set(instead)
+
+
 def touched_since_sql(before_at: Any) -> str:
     """The rows that the ledger altered or gave back since an instant: table_name, row_key."""
     at = as_naive_utc(before_at)

@@ -14,18 +14,20 @@ from warehouse.catalogue.indicator_catalogue import IndicatorCatalogue
 from warehouse.change_log import (
     CELL_KEY,
     CORRECTED_FOOTNOTE,
+    DOUBTED_FOOTNOTE,
     Before,
     change_rows,
     definition_frame,
     inputs_of,
     moved_cells,
 )
-from warehouse.corrections import touched_since_sql, uncorrected_state
+from warehouse.corrections import doubted_state, touched_since_sql, uncorrected_state
 from warehouse.indicator_engine import OBSERVATION_SCHEMA, compute_with_findings
 from warehouse.inputs_digest import code_digest
 from warehouse.load import LoadTransaction
 from warehouse.quality import RuleOutcome
 from warehouse.store import fetch_frame
+from warehouse.store_state import StateConnection
 
 SOURCE = "indicator"
 AS_AT = "as_at"
@@ -71,14 +73,30 @@ def mark_corrected(
     delays: Mapping[str, int],
     catalogue: IndicatorCatalogue,
 ) -> pl.DataFrame:
-    """The observations with a footnote on every cell that would be another one without the corrections ledger.
+    """The observations with a footnote on every cell that would be another one without the corrections ledger, and another on
+    every cell that rests on a value which the ledger flags as doubtful.
 
-    Found by computing those indicators once more without it; costs nothing while no correction acts.
+    Found by computing those indicators once more in each of the two states; costs nothing while no entry acts.
     """
-    without = uncorrected_state(connection)
-    if without is None:
-        return observations
-    state, altered = without
+    for other, footnote in (
+        (uncorrected_state(connection), CORRECTED_FOOTNOTE),
+        (doubted_state(connection), DOUBTED_FOOTNOTE),
+    ):
+        if other is not None:
+            observations = _noted(other, footnote, observations, as_at, delays, catalogue)
+    return observations
+
+
+def _noted(
+    other: tuple[StateConnection, set[str]],
+    footnote: str,
+    observations: pl.DataFrame,
+    as_at: datetime,
+    delays: Mapping[str, int],
+    catalogue: IndicatorCatalogue,
+) -> pl.DataFrame:
+    """The observations with the footnote on the cells that are others in another state of the tables altered there."""
+    state, altered = other
     computed = observations["indicator_code"].unique()
     touched = [
         entry
@@ -87,7 +105,7 @@ def mark_corrected(
     ]
     raw = compute_with_findings(state, touched, as_at, catalogue=catalogue, delays=delays).observations
     cells = moved_cells(raw, observations.filter(pl.col("indicator_code").is_in([entry.code for entry in touched])))
-    note = pl.col("footnote_codes").list.concat(pl.lit([CORRECTED_FOOTNOTE])).list.unique().list.sort()
+    note = pl.col("footnote_codes").list.concat(pl.lit([footnote])).list.unique().list.sort()
     marked = observations.join(cells.with_columns(is_corrected=pl.lit(True)), on=list(CELL_KEY), how="left")
     return marked.with_columns(
         pl.when("is_corrected").then(note).otherwise("footnote_codes").alias("footnote_codes")

@@ -20,7 +20,7 @@ NAMES = (
     "core.area", "core.area_succession", "core.area_membership", "core.reference_value", "core.labour_figure",
     "core.labour_document", "core.referral", "core.data_value", "core.org_unit", "core.data_set_assignment",
     "core.org_unit_earlier_place", "core.data_set_registration", "estimate.survey_estimate", "core.labour_contract", "core.programme_count",
-    "restricted.victim_count",
+    "restricted.victim_count", "core.correction_row",
 )  # fmt: skip
 AS_AT = datetime(2026, 7, 6, tzinfo=UTC)
 
