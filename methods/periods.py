@@ -23,6 +23,20 @@ class UnknownPeriodError(ValueError):
         self.got = got
 
 
+class SplitPeriodError(ValueError):
+    """A period was asked for in a coarser type and lies in two of its periods: its figure belongs wholly to neither. Another attempt
+    cannot help; read the figure in its own period, or attribute the period by a stated rule (`period_holding_most`)."""
+
+    def __init__(self, code: str, parts: "tuple[Period, ...]") -> None:
+        named = " and ".join(f"{part.code} ({part.start_on} to {part.end_on})" for part in parts)
+        super().__init__(
+            f"{code} lies in {named}: a figure of the whole cannot be split among them. Read it in its own period, or attribute it"
+            " by a stated rule."
+        )
+        self.code = code
+        self.parts = parts
+
+
 @dataclass(frozen=True, order=True)
 class Period:
     """One reporting period: DHIS2 type name, first and last day (both inside), and the string the server writes."""
@@ -189,6 +203,26 @@ def period_containing(type_code: str, day: date) -> Period:
     if found is None:
         raise UnknownPeriodError(f"{type_code} around {day}")
     return found
+
+
+def period_within(type_code: str, period: Period) -> Period:
+    """The one period of a coarser type that holds the whole of `period`, as figures may be added up in it.
+
+    *Raises* SplitPeriodError naming the two that share it: the week 2026W53 lies in December 2026 and January 2027.
+    """
+    first, last = (period_containing(type_code, day) for day in (period.start_on, period.end_on))
+    if first != last:
+        raise SplitPeriodError(period.code, (first, last))
+    return first
+
+
+def period_holding_most(type_code: str, period: Period) -> Period:
+    """The period of a coarser type that holds most days of `period`, the earlier of two that hold as many.
+
+    For a week that is the period of its fourth day, the rule by which ISO 8601 gives weeks to years. It attributes, it does not
+    split: a sum over weeks attributed so is a sum over whole weeks, and whoever prints it must say so.
+    """
+    return period_containing(type_code, period.start_on + timedelta(days=(period.days - 1) // 2))
 
 
 def following(period: Period) -> Period:

@@ -97,6 +97,17 @@ def _member_area(levels: Sequence[str]) -> str:
 )"""
 
 
+_IS_WEEK = "event.period_end_on - event.period_start_on in (6, 13)"
+"""Weeks and biweeks: the periods that can lie in two months, quarters or years."""
+
+
+def _placed(column: str) -> str:
+    """The day by which an end of an event is placed in a year: of a week its middle day, so that the week goes whole to the year that
+    holds most of it, as ISO 8601 has it (`methods.periods.period_holding_most`)."""
+    middle = "event.period_start_on + case event.period_end_on - event.period_start_on when 13 then 6 else 3 end"
+    return f"case when period.part = 'year' and {_IS_WEEK} then {middle} else event.{column} end"
+
+
 def _row_cte(side: _Side, period_types: Sequence[PeriodType], as_at: datetime) -> str:
     periods = ", ".join(_PERIODS[period] for period in period_types)
     dimensions = [d for d in DIMENSIONS if d in side.broken or d in side.kept]
@@ -113,19 +124,21 @@ def _row_cte(side: _Side, period_types: Sequence[PeriodType], as_at: datetime) -
             f"\n    qualify event.period_end_on = max(event.period_end_on) over (partition by {parts})"
         )
     return f"""{side.name}_row as (
-    -- One row per event, area and period that hold it whole. A row with its own period type serves only that type.
+    -- One row per event, area and period that hold it whole. A row with its own period type serves only that type. Weeks are not
+    -- added up to months or quarters, because some lie in two of them; a week of two years goes to the one that holds most of it.
     select
         member_area.area_code,
         period.period_type_code,
-        date_trunc(period.part, event.period_start_on)::date as period_start_on,
-        (date_trunc(period.part, event.period_start_on) + period.width - interval '1 day')::date as period_end_on,{columns}
+        date_trunc(period.part, {_placed("period_start_on")})::date as period_start_on,
+        (date_trunc(period.part, {_placed("period_start_on")}) + period.width - interval '1 day')::date as period_end_on,{columns}
         event.event_code, event.quantity, event.lower, event.upper, event.se, event.interval_code, event.records,
         event.is_observed, event.status_code, event.footnote_code, event.source_code, event.receipt_id, event.is_practice
     from {side.name}_event as event
     join member_area on member_area.member_code = event.area_code
     join (values {periods}) as period (period_type_code, part, width)
       on coalesce(event.period_type_code, period.period_type_code) = period.period_type_code
-     and date_trunc(period.part, event.period_start_on) = date_trunc(period.part, event.period_end_on)
+     and date_trunc(period.part, {_placed("period_start_on")}) = date_trunc(period.part, {_placed("period_end_on")})
+     and not (period.part in ('month', 'quarter') and {_IS_WEEK})
     where {where}{latest}
 )"""
 

@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 
 from methods.periods import (
     PERIOD_TYPES,
+    SplitPeriodError,
     UnknownPeriodError,
     expand_relative,
     following,
     from_sdmx,
     parse_period,
     period_containing,
+    period_holding_most,
+    period_within,
     periods_between,
     preceding,
     to_sdmx,
@@ -205,3 +208,50 @@ def test_rule_39_unknown_relative_periods_are_refused(name: str) -> None:
 def test_periods_between_shares_a_day_with_both_ends() -> None:
     found = [period.code for period in periods_between("Quarterly", date(2025, 3, 31), date(2025, 7, 1))]
     assert found == ["2025Q1", "2025Q2", "2025Q3"]
+
+
+# A week can belong to two months: weekly to monthly is not a sum.
+
+
+@pytest.mark.parametrize(
+    ("code", "coarser", "parts", "most"),
+    [
+        # Monday 30 March to Sunday 5 April 2026: two days in March, five in April.
+        ("2026W14", "Monthly", ("202603", "202604"), "202604"),
+        ("2026W14", "Quarterly", ("2026Q1", "2026Q2"), "2026Q2"),
+        # Monday 28 December 2026 to Sunday 3 January 2027: four days in 2026, three in 2027.
+        ("2026W53", "Monthly", ("202612", "202701"), "202612"),
+        ("2026W53", "Yearly", ("2026", "2027"), "2026"),
+        ("2026SatW5", "Monthly", ("202601", "202602"), None),
+        ("2026BiW27", "Yearly", ("2026", "2027"), None),
+        ("202612", "FinancialNov", None, "2027Nov"),
+        ("2026W10", "Monthly", None, "202603"),
+        ("2026W10", "Yearly", None, "2026"),
+    ],
+)
+def test_a_period_in_two_coarser_ones_is_refused_by_name_or_attributed(code, coarser, parts, most):
+    period = parse_period(code)
+    if parts is None:
+        assert period_within(coarser, period).code == most
+    else:
+        with pytest.raises(SplitPeriodError) as fault:
+            period_within(coarser, period)
+        assert tuple(part.code for part in fault.value.parts) == parts
+        assert all(part in str(fault.value) for part in (code, *parts))
+    if most is not None:
+        assert period_holding_most(coarser, period).code == most
+
+
+@given(DAYS, st.sampled_from([name for name in PERIOD_TYPES if name != "Daily"]))
+def test_weeks_of_any_kind_go_to_the_period_that_holds_most_of_their_days(day, type_code):
+    week = period_containing("Weekly", day)
+    chosen = period_holding_most(type_code, week)
+    inside = [sum(p.start_on <= d <= p.end_on for d in (week.start_on + timedelta(days=n) for n in range(7)))
+              for p in {period_containing(type_code, week.start_on), chosen, period_containing(type_code, week.end_on)}]  # fmt: skip
+    mine = sum(chosen.start_on <= week.start_on + timedelta(days=n) <= chosen.end_on for n in range(7))
+    assert mine == max(inside)
+
+
+def test_each_week_of_2026_goes_to_its_iso_year_and_53_of_them_make_it():
+    weeks = periods_between("Weekly", date(2025, 12, 29), date(2027, 1, 3))
+    assert [period_holding_most("Yearly", week).code for week in weeks] == ["2026"] * 53

@@ -233,6 +233,11 @@ class Indicator(BaseModel):
             raise ValueError("median_pooled goes with method median")
         if self.detailed_period_types is not None and not set(self.detailed_period_types) <= set(self.period_types):
             raise ValueError("detailed_period_types must be among period_types")
+        if "W" in self.period_types and {"M", "Q"} & set(self.period_types):
+            raise ValueError(
+                "period_types: weeks are not added up to months or quarters, because a week can lie in two of them; drop M and Q,"
+                " or make them an indicator of their own from a monthly source"
+            )
         if self.valid_to is not None and self.valid_to < self.valid_from:
             raise ValueError("valid_to lies before valid_from")
         overlap = set(self.kept) & {dimension for group in self.breakdowns for dimension in group}

@@ -1,6 +1,6 @@
 """Indicators over registers, facilities and published series, each in a world small enough for a pencil."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -43,6 +43,32 @@ def contract(
 def test_a_register_that_was_not_sent_is_no_zero(world: Any, code: str, register: str) -> None:
     world.put("core.programme_count", counted(register, 60))
     assert not world.observe(code).has("VNM", "2025")
+
+
+def test_weeks_add_up_to_iso_years_and_to_no_month_or_quarter(world: Any) -> None:
+    """2026W53 runs from 28 December 2026 to 3 January 2027: four of its days lie in 2026, so it counts there, whole and once."""
+    weeks = {
+        "2026W1": date(2025, 12, 29),
+        "2026W10": date(2026, 3, 2),
+        "2026W53": date(2026, 12, 28),
+        "2027W1": date(2027, 1, 4),
+    }
+    for number, monday in enumerate(weeks.values(), start=1):
+        span = {"period_start_on": monday, "period_end_on": monday + timedelta(days=6)}
+        world.put(
+            "core.programme_count", counted("poe_events", number, span=span), counted("poe_arrivals", 1000, span=span)
+        )
+        world.put("core.programme_count", counted("trainings", 10 * number, span=span))
+    later = datetime(2027, 2, 1, tzinfo=UTC)
+    cells = world.observe("PE04", as_at=later)
+    assert [cells.where("VNM", week)["numerator"] for week in weeks] == [1, 2, 3, 4]
+    assert (cells.where("VNM", "2026")["numerator"], cells.where("VNM", "2027")["numerator"]) == (1 + 2 + 3, 4)
+    assert not cells.has("VNM", "2025")
+    trained = world.observe("TB17", as_at=later)
+    assert (trained.where("VNM", "2026")["value"], trained.where("VNM", "2027")["value"]) == (60, 40)
+    assert not [cell for cell in trained if "Q" in cell["period_code"]], (
+        "2026W14 would be missing from both its quarters"
+    )
 
 
 @pytest.fixture
