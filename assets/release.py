@@ -12,8 +12,11 @@ import polars as pl
 from assets.declare import check_results, check_specs, one_opening, selected, table_key, table_spec
 from assets.reference.read import source_cards
 from warehouse.catalogue.disclosure import load_policy
+from warehouse.catalogue.indicator_catalogue import indicator_catalogue
 from warehouse.catalogue.table_catalogue import Table, tables
 from warehouse.clock import Refresh
+from warehouse.evidence import TABLE as EVIDENCE
+from warehouse.evidence import evidence_at, gather_evidence
 from warehouse.inputs_digest import PART, computed_from, inputs_digest
 from warehouse.load import transaction
 from warehouse.publishing.claims import claims_at
@@ -114,10 +117,14 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             errors = sampling_errors_at(load.connection, at, protected.frame)
             others = other_denominators(load.connection, at)
             registers = release_registers(load.connection, at)
+            load.load_frame(
+                EVIDENCE, gather_evidence(load.connection, indicator_catalogue(), load_policy()), mode="snapshot"
+            )
             release_context = ReleaseContext(
                 at, code_version(), receipts, errors, others, registers=registers,
                 quality=quality_at(load.connection, at),
                 claims=claims_at(load.connection, at, protected.frame, registers),
+                evidence=evidence_at(load.connection, at),
             )  # fmt: skip
             last = current_release(shelf.folder)
             causes = causes_between(load.connection, last.name if last else None, at)

@@ -8,6 +8,7 @@ behind it are left out, whoever asks, because what is printed on a screen is cop
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -18,6 +19,7 @@ from warehouse.catalogue.disclosure import DisclosurePolicy, load_policy
 from warehouse.catalogue.indicator_catalogue import DIMENSIONS, Indicator, IndicatorCatalogue, indicator_catalogue
 from warehouse.catalogue.table_catalogue import load_codelist
 from warehouse.change_log import CELL_KEY, inputs_of
+from warehouse.evidence import kind_of_reason, provided_tables, staging_of
 from warehouse.indicator_alternates import alternate_values
 from warehouse.indicator_sql import compile_parts_sql
 from warehouse.store import fetch_frame
@@ -244,7 +246,7 @@ def _receipts(connection: Any, receipt_ids: Sequence[str] | None) -> list[dict[s
 
 def _held_back(connection: Any, inputs: Sequence[str], cell: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Quarantined records that would have counted in the cell's period, by table and reason; counts only, never contents."""
-    staging = [f"staging.{name.split('.')[1]}" for name in inputs]
+    staging = list(staging_of(provided_tables(inputs)))
     rows = connection.execute(
         "select table_name, source_code, reasons, record from quarantine.record where status_code = 'held'"
         f" and list_contains($tables, table_name) order by quarantine_id limit {_HELD_READ}",
@@ -253,7 +255,7 @@ def _held_back(connection: Any, inputs: Sequence[str], cell: Mapping[str, Any]) 
     found: dict[tuple[str, str, str], int] = {}
     for table, source, reasons, record in rows:
         if _is_inside(json.loads(record), table, cell):
-            for reason in reasons:
+            for reason in {kind_of_reason(reason) for reason in reasons}:
                 place = (source, table, reason)
                 found[place] = found.get(place, 0) + 1
     return [
@@ -264,8 +266,8 @@ def _held_back(connection: Any, inputs: Sequence[str], cell: Mapping[str, Any]) 
 
 def _is_inside(record: Mapping[str, Any], table: str, cell: Mapping[str, Any]) -> bool:
     """True when the record's own day lies in the cell's period, or it has none: what cannot be placed may belong anywhere."""
-    own = OWN_DATE.get(f"core.{table.split('.')[1]}", "period_end_on")
-    text = record.get(own) or record.get("period_end_on") or record.get("period_start_on")
+    own = re.findall(r"\w+_on\b", OWN_DATE.get(f"core.{table.split('.')[1]}", ""))
+    text = next((record[name] for name in (*own, "period_end_on", "period_start_on") if record.get(name)), None)
     if not text:
         year = str(record.get("period_code") or record.get("year") or "")[:4]
         return not year.isdigit() or int(year) == cell["period_start_on"].year
@@ -278,7 +280,7 @@ def _is_inside(record: Mapping[str, Any], table: str, cell: Mapping[str, Any]) -
 
 def _checks(connection: Any, inputs: Sequence[str]) -> dict[str, Any]:
     """The last outcome of every check of the tables behind the cell: how many passed, and which did not."""
-    tables = [*inputs, *(f"staging.{name.split('.')[1]}" for name in inputs), "indicator.observation"]
+    tables = [*provided_tables(inputs), *staging_of(provided_tables(inputs)), "indicator.observation"]
     rows = connection.execute(
         "select source_code, table_name, rule_code, severity_code, is_passed, unexpected_count, why, refresh_at::varchar"
         " from ops.check_result where list_contains($tables, table_name)"
@@ -296,7 +298,7 @@ def _checks(connection: Any, inputs: Sequence[str]) -> dict[str, Any]:
 
 def _corrections(connection: Any, inputs: Sequence[str]) -> list[dict[str, Any]]:
     """Corrections that act on the tables behind the cell; the footnote `corrected` says whether they move this one."""
-    tables = [*inputs, *(["core.referral_record"] if "core.referral" in inputs else [])]
+    tables = list(provided_tables(inputs))
     return fetch_frame(
         connection,
         "select correction_code, table_name, action_code, column_name, provider_code, reason, entered_by,"

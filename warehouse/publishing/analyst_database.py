@@ -33,6 +33,7 @@ _RELEASED = {
     "footnote": "release.footnote",
     "change": "release.observation",
     "claim": "release.claim",
+    "evidence": "indicator.evidence",
 }
 """Tables of the file whose columns are described by an entry of the catalogue."""
 
@@ -65,6 +66,7 @@ def write_analyst_database(
         "receipt": cards.receipt_frame(content),
         "sampling_error": content.context.sampling_errors,
         "claim": content.context.claims,
+        "evidence": content.context.evidence,
         "symbol": cards.symbol_frame(catalogue),
         "protection": content.audit,
         "alternate": alternate_frame(content),
@@ -208,6 +210,11 @@ def _create_macros(con: duckdb.DuckDBPyConnection) -> None:
         f" || coalesce(value::varchar, obs_status) || ' (definition ' || definition_version || ')' from observation_version where {cell}"
         f" union all select 7, 'change', {broken}, release_id || ': ' || change_code || ' because of '"
         f" || array_to_string(cause_codes, ', ') from change_log where {cell}"
+        " union all select 8, case part_code when 'held_back' then 'held back' when 'correction' then 'correction' else 'check' end, '',"
+        " concat_ws(' ', case part_code when 'check_passed' then 'passed' when 'check_failed' then 'failed' end,"
+        " coalesce(item_count::varchar, 'few'), table_name, nullif(item_code, '_T'), nullif(year_code, '_T'), 'from', source_code,"
+        " detail, 'since ' || since_on::varchar) from evidence"
+        " where indicator_code = upper(code) and year_code in ('_T', '_U', left(period, 4))"
         ") order by all"
     )
     con.execute(

@@ -82,6 +82,17 @@ CHANGE_SCHEMA: dict[str, pl.DataType] = {
 }
 """Columns of the published change log: one row per figure that a release shows otherwise than the one before."""
 
+EVIDENCE_SCHEMA: dict[str, pl.DataType] = {
+    **dict.fromkeys(
+        ("indicator_code", "part_code", "source_code", "table_name", "item_code", "year_code"), pl.String()
+    ),
+    "item_count": pl.Int64(),
+    "is_small": pl.Boolean(),
+    "detail": pl.String(),
+    "since_on": pl.Date(),
+}
+"""Columns of `indicator.evidence`, which a release carries."""
+
 RELEASE_ID_FORMAT = "%Y%m%dT%H%M%SZ"
 """A release is named for its instant in UTC."""
 
@@ -214,6 +225,8 @@ class ReleaseContext:
     licence_vi: str = "Mỗi nguồn áp dụng điều khoản của đơn vị công bố; bản tổng hợp được sử dụng tự do, có ghi nguồn."
     registers: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     """Public tables that leave as they are, by name: agencies, instruments, events, points of entry and the like."""
+    evidence: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=EVIDENCE_SCHEMA))
+    """Checks, corrections and records held back behind each indicator (`warehouse.evidence`). Like receipts they make no news."""
     claims: pl.DataFrame = field(default_factory=no_claims)
     """Published statements with their verdicts (`claims.SCHEMA`)."""
     quality: pl.DataFrame = field(default_factory=no_quality)

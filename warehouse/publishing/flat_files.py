@@ -41,6 +41,7 @@ def release_frames(content: ReleaseContent) -> dict[str, pl.DataFrame]:
         "receipt": cards.receipt_frame(content),
         "sampling_error": content.context.sampling_errors,
         "claim": content.context.claims,
+        "evidence": content.context.evidence,
         "symbol": cards.symbol_frame(content.catalogue),
         "alternate": alternate_frame(content),
         "change": content.changes,
@@ -106,7 +107,10 @@ def printed_table(content: ReleaseContent, code: str) -> pl.DataFrame:
 
 
 def _resource(path: Path, name: str, frame: pl.DataFrame) -> dict[str, Any]:
-    entry = catalogue_tables().get(f"release.{name}") or catalogue_tables().get(f"core.{name}")
+    known = catalogue_tables()
+    entry = next(
+        (known[f"{room}.{name}"] for room in ("release", "core", "indicator") if f"{room}.{name}" in known), None
+    )
     fields = []
     for column, kind in frame.schema.items():
         field = {"name": column, "type": _FIELD_TYPES.get(type(kind).__name__, "string")}

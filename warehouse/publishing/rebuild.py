@@ -20,6 +20,7 @@ from typing import Any
 import polars as pl
 
 from warehouse.catalogue.disclosure import load_policy
+from warehouse.evidence import evidence_at
 from warehouse.history import as_naive_utc
 from warehouse.inputs_digest import code_digest
 from warehouse.publishing.claims import claims_at
@@ -143,6 +144,7 @@ def _write(
         registers=registers,
         quality=quality_at(connection, at),
         claims=claims_at(connection, at, protected.frame, registers),
+        evidence=evidence_at(connection, at),
     )
     causes = causes_between(connection, last.name if last else None, at)
     content, fingerprint = freeze_release(Draft(protected, catalogue), context, last, causes)

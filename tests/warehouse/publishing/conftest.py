@@ -12,6 +12,7 @@ from warehouse.catalogue.regional_catalogue import load_regional_catalogue
 from warehouse.publishing import protection
 from warehouse.publishing.claims import SERIES_SCHEMA, check_claims
 from warehouse.publishing.content import (
+    EVIDENCE_SCHEMA,
     OBSERVATION_SCHEMA,
     Area,
     IndicatorCard,
@@ -345,7 +346,41 @@ def release_inputs() -> tuple[protection.Protected, ReleaseCatalogue, ReleaseCon
     """Everything that a release of the world is made from, for a process of its own."""
     protected = protected_of(world_rows())
     claims = check_claims(ledger(), protected.frame, pl.DataFrame(schema=SERIES_SCHEMA), no_registers())
-    return protected, hand_made_catalogue(), dataclasses.replace(hand_made_context(), claims=claims)
+    evidence = pl.DataFrame(
+        [
+            ("LM01", "check_passed", "labour", "core.labour_figure", "_T", "_T", 9, False, None, None),
+            (
+                "LM01",
+                "check_failed",
+                "labour",
+                "core.labour_figure",
+                "sums_agree",
+                "_T",
+                12,
+                False,
+                "warning: Parts add up.",
+                None,
+            ),
+            (
+                "LM01",
+                "correction",
+                "labour",
+                "core.labour_figure",
+                "DOLAB-1",
+                "_T",
+                7,
+                False,
+                "set value",
+                date(2026, 7, 6),
+            ),
+            ("LM01", "held_back", "labour", "staging.labour_figure", "destination", "2023", None, True, None, None),
+            ("LM01", "held_back", "labour", "staging.labour_figure", "destination", "1999", 31, False, None, None),
+        ],
+        schema=EVIDENCE_SCHEMA,
+        orient="row",
+    )
+    context = dataclasses.replace(hand_made_context(), claims=claims, evidence=evidence)
+    return protected, hand_made_catalogue(), context
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ import pytest
 from warehouse import history
 from warehouse.catalogue.disclosure import load_policy
 from warehouse.catalogue.table_catalogue import tables
+from warehouse.evidence import evidence_at
+from warehouse.publishing.claims import claims_at
 from warehouse.publishing.content import ReleaseContext
 from warehouse.publishing.inputs import (
     area_links,
@@ -83,7 +85,10 @@ def publish(connection, at: datetime, shelf) -> str:
     )  # fmt: skip
     catalogue = release_catalogue(release_areas(connection, at), practice_sources=("dhis2",))
     registers = release_registers(connection, at)
-    context = ReleaseContext(at, code_version(), release_receipts(connection, ()), registers=registers)
+    context = ReleaseContext(
+        at, code_version(), release_receipts(connection, ()), registers=registers,
+        claims=claims_at(connection, at, protected.frame, registers), evidence=evidence_at(connection, at),
+    )  # fmt: skip
     return build_release(protected, catalogue, context, shelf).release_id
 
 

@@ -17,6 +17,7 @@ from warehouse.publishing.display import value_text
 
 VINTAGES_SHOWN = 6
 RECEIPTS_SHOWN = 8
+LINES_SHOWN = 6
 
 
 def anchor(cell: Mapping[str, Any]) -> str:
@@ -37,6 +38,9 @@ class Explanations:
         )
         for row in shown.iter_rows(named=True):
             self._versions.setdefault(tuple(row[name] for name in CELL_KEY), []).append(row)
+        self._evidence: dict[str, list[dict[str, Any]]] = {}
+        for row in content.context.evidence.iter_rows(named=True):
+            self._evidence.setdefault(row["indicator_code"], []).append(row)
         self._causes = {
             tuple(row[:-1]): row[-1] for row in content.changes.select(*CELL_KEY, "cause_codes").iter_rows()
         }
@@ -73,7 +77,33 @@ class Explanations:
             "more_receipts": max(0, len(used) - RECEIPTS_SHOWN),
             "vintages": self._vintages(key, card.decimals if card else 2),
             "causes": causes_text(self._causes.get(key, ()), lang),
+            "evidence": self._told(cell["indicator_code"], cell["period_code"]),
         }
+
+    def _told(self, indicator: str, period: str) -> list[tuple[str, list[str]]]:
+        """How the inputs of the figure fared, in words: checks, corrections, and records held back that tell of its year."""
+        mine = [r for r in self._evidence.get(indicator, ()) if r["year_code"] in ("_T", "_U", (period or "")[:4])]
+        told = []
+        for key, parts in (("why_checks", ("check_passed", "check_failed")), ("why_corrections", ("correction",)),
+                           ("why_held_back", ("held_back",))):  # fmt: skip
+            rows = [row for row in mine if row["part_code"] in parts]
+            lines = [self._line(row) for row in rows if row["part_code"] != "check_passed"]
+            passed = sum(row["item_count"] or 0 for row in rows if row["part_code"] == "check_passed")
+            if key == "why_checks" and rows:
+                lines.insert(0, f"{wording.text('why_passed', self.language)}: {passed}")
+            if lines:
+                more = [f"+ {len(lines) - LINES_SHOWN}"] if len(lines) > LINES_SHOWN else []
+                told.append((key, lines[:LINES_SHOWN] + more))
+        return told
+
+    def _line(self, row: Mapping[str, Any]) -> str:
+        count = wording.text("why_few", self.language) if row["is_small"] else str(row["item_count"])
+        kind = {"check_failed": "why_failed", "correction": "why_corrected", "held_back": "why_held"}[row["part_code"]]
+        year = wording.text("why_no_year", self.language) if row["year_code"] == "_U" else ""
+        place = f"{row['table_name']} ({row['source_code']}{', ' + year if year else ''})"
+        since = f"{wording.text('why_since', self.language)} {row['since_on']}" if row["since_on"] else ""
+        parts = (f"{count} {wording.text(kind, self.language)}", place, row["item_code"], row["detail"] or "", since)
+        return " · ".join(part for part in parts if part)
 
     def _vintages(self, key: tuple[Any, ...], decimals: int) -> list[str]:
         """The figure in the releases that showed it, the newest first; one line when it never changed."""
