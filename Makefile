@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: refresh test check dev bench bench-full lock clean-state install docs sbom audit
+.PHONY: refresh test check dev bench bench-full lock clean-state install docs time-page sbom audit
 .DEFAULT_GOAL := refresh
 
 # uv installs the hashed lock in seconds; it is itself pinned by hash and lives in the same environment.
@@ -42,6 +42,10 @@ docs: $(VENV)/.installed
 	@$(BIN)/python -m warehouse.indicator_reference
 	@$(BIN)/python -m warehouse.catalogue_reference
 	@$(BIN)/python -m warehouse.catalogue.processing
+
+# The March question of docs/time.md, played anew: about a minute.
+time-page: $(VENV)/.installed
+	@$(BIN)/python -m pytest tests/flow/test_the_march_question.py -q -k tells_the_play --write-page
 
 # What it costs, against a floor measured in the same run: minutes, and the long one (50 million values: an hour).
 bench: $(VENV)/.installed

@@ -8,8 +8,10 @@ the warehouse.
 """
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -21,7 +23,7 @@ from practice.world.region import World
 from warehouse.catalogue.correction_ledger import Correction
 from warehouse.catalogue.disclosure import load_policy
 from warehouse.catalogue.indicator_catalogue import IndicatorCatalogue, indicator_catalogue
-from warehouse.catalogue.table_catalogue import tables
+from warehouse.catalogue.table_catalogue import load_codelist, tables
 from warehouse.change_log import CAUSES
 from warehouse.corrections import Verdict, apply_corrections
 from warehouse.explain import NoSuchCell, explain
@@ -118,6 +120,8 @@ class Ground:
                     pl.lit(None).alias(column) for column in table.batch_columns if column not in frame.columns
                 )
                 load.load_frame(name, rows.with_columns(receipt_id=pl.lit(receipt.receipt_id)), mode="snapshot")
+            if "core.org_unit" in frames:
+                load.load_history("core.org_unit_earlier_place", mode="snapshot", scope={"instance_code": "vnm"})
             load.register([receipt])
         self.landing.settle_pulls(source)
 
@@ -385,3 +389,79 @@ def test_explain_tells_all_but_what_the_release_hides(ground):
     assert all(closed["figure"][name] is None for name in ("value", "numerator", "denominator", "n", "lower", "upper"))
     assert {vintage["value"] for vintage in closed["vintages"]} <= {"hidden", None}
     assert not any(vintage["causes"] for vintage in closed["vintages"])
+
+
+# The page of the play: docs/time.md prints what this run says; `make time-page` writes it.
+
+PAGE = Path(__file__).parents[2] / "docs" / "time.md"
+BEGIN, END = "<!-- the play, written by `make time-page` -->\n", "<!-- end of the play -->"
+SHOWN = ("2024", "2024Q4", "2025Q1")
+
+
+def told_as_page(ground: Ground) -> str:
+    """The March question and its answer in words: the table then and now, why each figure moved, and how often each cause acted."""
+    then, now = (observed(ground, at).filter(indicator_code="TB03", area_code="VNM") for at in (MARCH, NOW))
+    lines = [
+        "TB03, migrant share of notified tuberculosis, Viet Nam:",
+        "",
+        f"| period | said on {_day(MARCH)} | said on {_day(NOW)} |",
+        "|---|---|---|",
+        *(f"| {period} | {_figure(then, period)} | {_figure(now, period)} |" for period in SHOWN),
+    ]
+    told = changes(ground).filter(indicator_code="TB03", area_code="VNM")
+    for period in SHOWN:
+        lines += ["", f"Why {period} moved (percentage points, in the order in which causes act):", ""]
+        lines += ["| refresh | cause | moved it by | from → to |", "|---|---|---|---|"]
+        mine = told.filter(period_code=period).sort("refresh_at", "cause_order")
+        for at in mine["refresh_at"].unique().sort():
+            rows = mine.filter(refresh_at=at).to_dicts()
+            for number, row in enumerate(rows):
+                by = "status only" if not row["contribution"] else f"{row['contribution']:+.3f}"
+                last = number == len(rows) - 1
+                ends = f"{_percent(row['value_before'])} → {_percent(row['value_after'])}" if last else ""
+                lines.append(f"| {_day(at) if number == 0 else ''} | {_cause(row['cause_code'])} | {by} | {ends} |")
+    counted = changes(ground).group_by("cause_code").len().sort("len", "cause_code", descending=[True, False])
+    causes = ", ".join(f"{_cause(code)} {count}" for code, count in counted.iter_rows() if code != "unexplained")
+    left = changes(ground).filter(cause_code="unexplained").height
+    lines += [
+        "",
+        f"In the whole play {changes(ground).height} causes were recorded: {causes}; not explained: {left or 'none'}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _day(at: datetime) -> str:
+    return f"{at.day} {at:%B %Y}"
+
+
+def _percent(value: float | None) -> str:
+    return "no figure" if value is None else f"{value:.3f}"
+
+
+def _figure(frame: pl.DataFrame, period: str) -> str:
+    row = frame.filter(period_code=period).row(0, named=True)
+    more = [f"version {row['definition_version']}", *(["provisional"] if "P" in row["obs_flags"] else [])]
+    return f"{row['value']:.2f} % ({row['numerator']:,.0f} of {row['denominator']:,.0f}, {', '.join(more)})"
+
+
+def _cause(code: str) -> str:
+    return next(entry.name_en for entry in load_codelist("change_cause") if entry.code == code).lower()
+
+
+def _skeleton(text: str) -> set[str]:
+    """What of the play must stand on the page whatever the practice ground draws: headings, heads of tables, and the verdict."""
+    heads = {line for line in text.splitlines() if line.startswith(("| period", "| refresh", "Why ", "TB03,"))}
+    causes = re.search(r"causes were recorded: (.*); not explained: (.*)\.", text)
+    assert causes is not None, "the page has no sum of causes; run `make time-page`"
+    return heads | {re.sub(r" \d+$", "", cause) for cause in causes[1].split(", ")} | {f"not explained: {causes[2]}"}
+
+
+def test_the_page_tells_the_play(ground, request):
+    page = PAGE.read_text(encoding="utf-8")
+    before, _, rest = page.partition(BEGIN)
+    shown, _, after = rest.partition(END)
+    told = told_as_page(ground)
+    if request.config.getoption("--write-page"):
+        PAGE.write_text(f"{before}{BEGIN}{told}{END}{after}", encoding="utf-8")
+        shown = told
+    assert _skeleton(shown) == _skeleton(told), "docs/time.md tells another play; run `make time-page`"
