@@ -3,6 +3,7 @@
 Belongs here: declaring. Does not belong here: reading files, recoding, estimation.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -28,16 +29,22 @@ from assets.survey.estimate import estimate_frame
 from assets.survey.inbox import landed_digests, pull_inbox
 from assets.survey.payload import stage_frames
 from assets.survey.pools import load_pools
+from assets.survey.questions import missing_rates
 from warehouse.catalogue.table_catalogue import tables
 from warehouse.clock import Refresh
+from warehouse.currency import official_rates
 from warehouse.landing import Landing, Receipt
 from warehouse.quality import Scales
 from warehouse.retention import standing_figures
 from warehouse.store import Warehouse, fetch_frame
 
+log = logging.getLogger(__name__)
+
 SOURCE = "survey"
 ESTIMATES = "estimate.survey_estimate"
 LOADS = ("core.survey_wave", "core.survey_person", "core.survey_finding")
+ESTIMATED_FROM = (*LOADS, "core.reference_value", "core.country")
+"""Official exchange rates serve amounts for whose currency a design declares none."""
 
 
 def batches(landing: Landing) -> Callable[[Sequence[Receipt]], Iterable[Batch]]:
@@ -106,7 +113,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
     @dg.multi_asset(
         can_subset=True,
         name="estimate_surveys",
-        specs=[table_spec(estimates, [table_key(name) for name in LOADS])],
+        specs=[table_spec(estimates, [table_key(name) for name in ESTIMATED_FROM])],
         check_specs=check_specs([estimates], scales),
     )
     @one_opening
@@ -117,7 +124,13 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         scales: dg.ResourceParam[Scales],
     ) -> Iterator[Any]:
         report = derive_table(
-            warehouse, scales, "estimate", refresh.recorded_at, estimates.name, estimate_current_people, inputs=LOADS
+            warehouse,
+            scales,
+            "estimate",
+            refresh.recorded_at,
+            estimates.name,
+            estimate_current_people,
+            inputs=ESTIMATED_FROM,
         )
         yield from selected(
             context, load_results([estimates], [report], warehouse.row_counts([estimates.name]), scales)
@@ -149,11 +162,16 @@ def code_waves_again(
 
 
 def estimate_current_people(connection: Any) -> pl.DataFrame:
-    """Every declared estimate, pooled ones included, from the current persons of all waves."""
+    """Every declared estimate, pooled ones included, from the current persons of all waves. Amounts in other currencies are converted at
+    the rate that the wave's design declares, else at the official rate of the survey year, else not at all."""
     people = fetch_frame(
         connection, "select * from core.survey_person_current order by survey_code, wave_code, person_number"
     )
-    designs, measures = load_designs(), load_measures()
+    rates = official_rates(connection)
+    designs = {key: design.with_rates(rates) for key, design in load_designs().items()}
+    measures = load_measures()
+    for sentence in missing_rates(people, designs):
+        log.warning("%s", sentence)
     estimates = estimate_frame(people, designs, measures, pools=load_pools(designs, measures))
     known = fetch_frame(connection, f"select distinct measure_code from {ESTIMATES}_current")["measure_code"]
     resting = {code: [ESTIMATES] for code in {*estimates["measure_code"], *known}}

@@ -5,7 +5,7 @@ estimate is one entry. What a column may hold is said once, in the catalogue ent
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from assets.survey.faults import DeclarationFault
+from methods.money import Rate
 from methods.survey_design import Design
 from warehouse.catalogue.table_catalogue import load_tables
 
@@ -161,6 +162,21 @@ class WaveDesign(Declaration):
     def key(self) -> tuple[str, str]:
         """Survey and wave."""
         return self.survey_code, self.wave_code
+
+    @property
+    def survey_year(self) -> int:
+        """The year in which the interviews ended: amounts are of this year."""
+        return int(self.field_end_on[:4])
+
+    def with_rates(self, official: Iterable[Rate]) -> "WaveDesign":
+        """The design with official rates of its year for currencies of which it declares none itself."""
+        declared = {rate.currency_code for rate in self.exchange_rates if rate.year == self.survey_year}
+        added = tuple(
+            ExchangeRate(currency_code=rate.currency_code, year=rate.year, per_usd=rate.per_usd, source=rate.source)
+            for rate in official
+            if rate.year == self.survey_year and rate.currency_code not in declared
+        )
+        return self.model_copy(update={"exchange_rates": (*self.exchange_rates, *added)})
 
     def design(self, weight: str = "weight") -> Design:
         """The design as the estimation wants it."""

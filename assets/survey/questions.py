@@ -4,11 +4,12 @@ Expressions over the columns of `core.survey_person`; null where the person gave
 its TOML entry, not here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import polars as pl
 
 from assets.survey.declarations import WaveDesign
+from methods.money import Rate, convert
 
 
 def unmet_need() -> pl.Expr:
@@ -144,7 +145,7 @@ def prepared(wave: pl.DataFrame, design: WaveDesign) -> pl.DataFrame:
     *Columns* added: `__survey_year`; `__cost_usd`, `__earnings_usd` at the declared rate of the survey year (null where none is
     declared); `__societal_poverty_line` per head and day, international dollars of 2017.
     """
-    year = int(design.field_end_on[:4])
+    year = design.survey_year
     rates = {rate.currency_code: rate.per_usd for rate in design.exchange_rates if rate.year == year}
     dollars = [
         (
@@ -160,6 +161,21 @@ def prepared(wave: pl.DataFrame, design: WaveDesign) -> pl.DataFrame:
     return wave.with_columns(
         pl.lit(year).alias("__survey_year"), *dollars, pl.lit(line, dtype=pl.Float64).alias("__societal_poverty_line")
     )
+
+
+def missing_rates(people: pl.DataFrame, designs: Mapping[tuple[str, str], WaveDesign]) -> list[str]:
+    """One sentence per wave and currency with amounts that have no rate of the survey year: they are left out of what is told in
+    dollars."""
+    told = []
+    for (survey, wave), design in sorted(designs.items()):
+        mine = people.filter(survey_code=survey, wave_code=wave)
+        rates = [Rate(rate.currency_code, rate.year, rate.per_usd, rate.source) for rate in design.exchange_rates]
+        used = pl.concat([mine[name] for name in ("recruitment_currency_code", "earnings_currency_code")])
+        for currency in used.drop_nulls().unique().sort():
+            found = convert(1.0, str(currency), design.survey_year, rates)
+            if found.amount is None:
+                told.append(f"{survey} {wave}: {found.sentence}")
+    return told
 
 
 def societal_poverty_line(wave: pl.DataFrame) -> float | None:

@@ -5,8 +5,9 @@ import pytest
 
 from assets.survey.declarations import DeclarationFault, Measure, WaveDesign, load_designs, load_measures, load_recodes
 from assets.survey.estimate import estimate_frame
-from assets.survey.questions import DERIVED, prepared, societal_poverty_line, value_of
+from assets.survey.questions import DERIVED, missing_rates, prepared, societal_poverty_line, value_of
 from assets.survey.recode import record_types
+from methods.money import Rate
 
 DESIGN = WaveDesign(
     survey_code="X", wave_code="1", title="t", producer="p", country_code="VNM", period_code="2025", field_start_on="2025-01-01",
@@ -165,3 +166,17 @@ def test_a_measure_of_a_question_nobody_asked_has_no_rows() -> None:
     """Not asked is not zero."""
     measure = Measure(code="X", title="t", statistic="proportion", value="is_insured", source="s")
     assert estimate_frame(people(age_years=[20, 30]), {("X", "1"): DESIGN}, [measure]).is_empty()
+
+
+def test_official_rates_serve_where_the_design_declares_none_and_no_other_year_does() -> None:
+    """The declared rate of IDR stands; MYR is taken from the official series of the survey year; SGD of the year before serves nothing."""
+    official = [Rate("IDR", 2025, 1.0, "w"), Rate("MYR", 2025, 4.0, "w"), Rate("SGD", 2024, 1.3, "w")]
+    design = DESIGN.with_rates(official)
+    frame = people(
+        recruitment_cost_amount=[32_000.0, 8.0, 13.0, 5.0],
+        recruitment_currency_code=["IDR", "MYR", "SGD", "USD"],
+    )
+    assert prepared(frame, design)["__cost_usd"].to_list() == [2.0, 2.0, None, 5.0]
+    (told,) = missing_rates(frame, {("X", "1"): design})
+    assert "X 1: No rate of SGD for 2025" in told
+    assert len(missing_rates(frame, {("X", "1"): DESIGN})) == 2
