@@ -175,7 +175,7 @@ def test_statements_are_compared_with_statements_where_there_is_no_series():
 
 
 def test_the_table_leaves_in_every_format_and_a_new_verdict_is_news(released, context, catalogue, protect_rows, world):
-    from warehouse.publishing.release import freeze_release
+    from warehouse.publishing.release import Draft, freeze_release
 
     made = pl.read_parquet(released.folder / "data" / "claim.parquet")
     about = made.filter(pl.col("claim_code") == "departures_2023_about").row(0, named=True)
@@ -197,7 +197,7 @@ def test_the_table_leaves_in_every_format_and_a_new_verdict_is_news(released, co
         assert 'href="claims.html" aria-current="page"' in text
     other = made.with_columns(pl.lit("agrees").alias("verdict_code"))
     prints = {
-        freeze_release(protect_rows(world), catalogue, replace(context, claims=claims), None)[1]
+        freeze_release(Draft(protect_rows(world), catalogue), replace(context, claims=claims), None)[1]
         for claims in (made, made.clear(), other)
     }
     assert len(prints) == 3

@@ -60,8 +60,8 @@ def test_files_and_macro_hold_the_same(released):
 def test_how_inputs_fared_makes_no_release_of_its_own(released, context, catalogue, protect_rows, world):
     from dataclasses import replace
 
-    from warehouse.publishing.release import freeze_release
+    from warehouse.publishing.release import Draft, freeze_release
 
     claims = pl.read_parquet(released.folder / "data" / "claim.parquet")
-    plain = freeze_release(protect_rows(world), catalogue, replace(context, claims=claims), None)[1]
+    plain = freeze_release(Draft(protect_rows(world), catalogue), replace(context, claims=claims), None)[1]
     assert plain == read_manifest(released.folder)["content_hash"], "a release differs by its figures"
