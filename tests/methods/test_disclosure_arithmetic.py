@@ -19,6 +19,7 @@ from methods.disclosure import (
     is_primary_count,
 )
 from methods.disclosure.relations import AreaLink, nested
+from methods.disclosure.rounded import counts_behind
 from methods.disclosure.solver import Programme
 
 # TB cases by destination and sex: one woman's count (3) is small. Three destinations x (men, women), with all margins.
@@ -251,6 +252,39 @@ def test_two_frames_of_provinces_make_two_sums_and_a_succession() -> None:
 def test_weeks_across_a_month_are_contained_not_summed() -> None:
     found = dict(nested({"whole": (0, 30), "a": (0, 12), "b": (10, 20), "c": (20, 28)}))
     assert found["whole"] in (("a", "c"), ("b",))
+
+
+@pytest.mark.parametrize(
+    ("value", "denominator", "factor", "expected"),
+    [
+        (3.2, 94, 100, (3, 3)),  # 3.15 to 3.25 per cent of 94 are 2.96 to 3.06 people
+        (3.2, 1000, 100, (32, 32)),  # 31.5 to 32.5
+        (
+            3.0,
+            100,
+            100,
+            (3, 3),
+        ),  # printed as 3.0: the float 3 has no digit after the point, and 2.5 to 3.5 holds one number
+        (0.1, 5_000_000, 100_000, (3, 7)),  # 0.05 to 0.15 of fifty hundred-thousands: 2.5 to 7.5
+        (0.1, 10_000_000, 100_000, (5, 15)),  # both ends, as nobody knows which way a half went
+        (100 / 3, 90, 100, (30, 30)),  # not rounded: the count comes back exactly
+        (41.0, 7, 100, None),  # 2.84 to 2.91: no number of people out of 7 prints so
+        (0.0, 400, 100, (0, 2)),  # 0 to 0.5 per cent: nobody, one or two
+        (5.0, 0, 100, None),
+    ],
+)
+def test_a_printed_share_leaves_these_counts(value, denominator, factor, expected) -> None:
+    """By pencil: value plus and minus half its last digit, times the denominator, whole numbers in between."""
+    assert counts_behind(value, denominator, factor) == expected
+
+
+@given(st.integers(0, 400), st.integers(1, 400), st.integers(0, 3))
+def test_the_true_count_is_always_among_them(part: int, whole: int, decimals: int) -> None:
+    part = min(part, whole)
+    printed = round(100 * part / whole, decimals)
+    between = counts_behind(printed, whole, 100)
+    assert between is not None
+    assert between[0] <= part <= between[1]
 
 
 @settings(max_examples=40, deadline=None)

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from warehouse.catalogue.disclosure import DisclosurePolicy, DisclosurePolicyError, load_policy
+from warehouse.catalogue.disclosure import POLICY_FILE, DisclosurePolicy, DisclosurePolicyError, load_policy
 from warehouse.publishing import protection
 from warehouse.publishing.protection import KEY_COLUMNS, NULLED_COLUMNS, DisclosureFailure, Protected, protect
 
@@ -131,9 +133,12 @@ def make_world(seed: int) -> World:
 
 
 def recovered(
-    world: World, shown: dict[tuple[Any, ...], float], width: int = 5, threshold: int = 5
+    world: World, shown: dict[tuple[Any, ...], float], width: int = 5, threshold: int = 5, base: int = 1
 ) -> list[tuple[Any, ...]]:
-    """Keys of small hidden counts that an attacker places in an interval narrower than `width`, over all whole-number worlds."""
+    """Keys of small hidden counts that an attacker places in an interval narrower than `width`, over all whole-number worlds.
+
+    With a `base`, what is shown is a multiple of it, and the attacker knows that it was rounded (half up) from one of `base` values.
+    """
     order = {cell: number for number, cell in enumerate(world.finest)}
 
     def sums(keys: list[tuple[Any, ...]]) -> np.ndarray:
@@ -143,7 +148,9 @@ def recovered(
         return matrix
 
     published = list(shown)
-    constraints = [LinearConstraint(sums(published), list(shown.values()), list(shown.values()))] if published else []
+    seen = np.array(list(shown.values()))
+    low, high = np.maximum(np.ceil(seen - base / 2), 0), np.ceil(seen + base / 2) - 1
+    constraints = [LinearConstraint(sums(published), low, high)] if published else []
     ceiling = 10_000.0
     failures = []
     for key, cells in world.members.items():
@@ -208,6 +215,50 @@ def test_no_system_of_tables_gives_a_small_count_away(part: int) -> None:
 def test_naive_suppression_fails_on_the_same_systems(naive: Callable[[World], dict[tuple[Any, ...], float]]) -> None:
     broken = sum(bool(recovered(world, naive(world))) for world in map(make_world, range(0, SYSTEMS, 10)))
     assert broken >= 15, f"only {broken} of 20 systems broken: the worlds are too easy to prove anything"
+
+
+def rounding_policy(base: int) -> DisclosurePolicy:
+    text = POLICY_FILE.read_text(encoding="utf-8").replace("rounding_base = 0 ", f"rounding_base = {base} ", 1)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "disclosure.toml"
+        path.write_text(text, encoding="utf-8")
+        return load_policy(path)
+
+
+def test_a_reader_who_knows_the_rounding_learns_no_more_than_one_who_sees_exact_figures() -> None:
+    """The audit takes a rounded figure as exact. That can only hide too much: every world that agrees with the exact figures
+    agrees with the rounded ones. Shown on the same systems, the attacker being told the rule of rounding.
+    """
+    policy = rounding_policy(10)
+    for seed in range(0, 60, 6):
+        world = make_world(seed)
+        rounded = protect(world.frame, policy, areas=world.areas).frame
+        values = shown_by(rounded)
+        assert all(value % 10 == 0 for value in values.values())
+        assert set(values) == set(shown_by(protect(world.frame, POLICY, areas=world.areas).frame)), "the same cells"
+        assert recovered(world, values, base=10) == [], f"system {seed}"
+
+
+def test_rounding_alone_widens_what_subtraction_gives() -> None:
+    """43 people, 40 of them men, both shown to tens: 40 and 40. By pencil: 35 to 44 less 35 to 44, so 0 to 9 women; with exact
+    figures 3. A reader of exact figures is the stronger one, and the one that the audit assumes.
+    """
+    rows = [
+        observation("LM07", sex_code=sex, value=float(n), numerator=float(n))
+        for sex, n in (("_T", 43), ("M", 40), ("F", 3))
+    ]
+    men, women = ("VNM", "2026", "M", "_T"), ("VNM", "2026", "F", "_T")
+    keys = {row["sex_code"]: tuple(row[column] for column in KEY_COLUMNS) for row in rows}
+    world = World(
+        frame_of(rows),
+        NO_AREAS,
+        {men: 40, women: 3},
+        {keys["M"]: (men,), keys["F"]: (women,), keys["_T"]: (men, women)},
+    )
+    exact, tens = {keys["_T"]: 43.0, keys["M"]: 40.0}, {keys["_T"]: 40.0, keys["M"]: 40.0}
+    assert recovered(world, exact, width=1) == [keys["F"]]
+    assert recovered(world, tens, width=9, base=10) == []
+    assert recovered(world, tens, width=10, base=10) == [keys["F"]]
 
 
 def test_worked_example() -> None:

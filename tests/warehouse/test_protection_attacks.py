@@ -162,6 +162,43 @@ def test_a_rate_with_a_known_population_is_hidden_with_its_count() -> None:
     assert kept["denominator"] is None
 
 
+def printed(value: float, denominator: float, unit: str = "per_100k", **given: Any) -> dict[str, Any]:
+    """A rate as another office prints it: rounded, with its population and without its numerator."""
+    made = row(None, "LM09", method_code="rate_garwood", **given)
+    return made | {"value": value, "denominator": denominator, "unit_code": unit}
+
+
+@pytest.mark.parametrize(
+    ("value", "denominator", "unit", "is_shown"),
+    [
+        (3.2, 94.0, "percent", False),  # 2.96 to 3.06 people: 3
+        (0.1, 5_000_000.0, "per_100k", False),  # 2.5 to 7.5: 3 to 7, closer together than 5
+        (0.1, 7_000_000.0, "per_100k", True),  # 3.5 to 10.5: 4 to 10, six apart
+        (0.1, 10_000_000.0, "per_100k", True),  # 5 to 15: not small
+        (41.0, 94.0, "percent", True),  # 38 or 39
+        (2.41, 83.0, "percent", False),  # 1.996 to 2.004
+        (41.0, 94.0, "index", True),
+        (2.0, 150.0, "days", True),
+    ],
+)
+def test_a_rounded_rate_is_taken_back_to_the_counts_that_it_leaves(value, denominator, unit, is_shown) -> None:
+    kept = released(printed(value, denominator, unit)).frame.row(0, named=True)
+    assert (kept["value"] is not None) == is_shown
+    assert kept["conf_status"] == ("F" if is_shown else "C")
+
+
+def test_a_count_that_a_printed_rate_gives_away_takes_part_in_sums() -> None:
+    """7.5 per cent of 40 women are 3 women, whoever computes it; 30 men of 33 people would give them away as well."""
+    rows = [
+        printed(7.5, 40.0, "percent", sex="F"),
+        printed(30.0, 100.0, "percent", sex="M"),
+        printed(33.0, 100.0, "percent"),
+    ]
+    seen = shown(released(*rows), "sex_code")
+    assert seen["F"] is None
+    assert not solvable(seen["_T"], seen["M"], seen["F"])
+
+
 def test_a_median_of_few_is_hidden_and_its_n_cannot_be_found() -> None:
     def median(n: int, sex: str) -> dict[str, Any]:
         return row(None, "TB12", method_code="median", sex=sex) | {"value": 5.0, "n": n}

@@ -4,6 +4,7 @@ Belongs here: which counts a row gives away, which of them are small by the poli
 belong here: choosing what to hide (`methods.disclosure`), the verdict on it (`audit`), the marked frame (`protection`).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -14,6 +15,7 @@ import polars as pl
 
 from methods.disclosure import SystemBuilder, find_relations, is_primary_count
 from methods.disclosure.relations import AreaLink
+from methods.disclosure.rounded import counts_behind
 from methods.disclosure.system import BoolArray
 from warehouse.catalogue.disclosure import ATTRIBUTES, UNCROSSED, DisclosurePolicy, Rules, crossed_attributes
 from warehouse.publishing.content import KEY_COLUMNS
@@ -24,6 +26,7 @@ _SERIES_DIMENSIONS: Final = ("series", *KEY_COLUMNS[2:])
 _NEVER_SUMMED: Final = ("series", "migrant_basis_code")
 # Methods whose value is itself a number of people; everything else is a share, a rate, a median or an index.
 COUNTING_METHODS: Final = ("count", "reference_count", "regional_sum")
+_PER: Final = re.compile(r"per_(\d+)(k?)(?:_|$)")
 _UNBOUNDED: Final = int(np.iinfo(np.int64).max)
 
 CountKey = tuple[str, ...]
@@ -86,13 +89,14 @@ class Counts:
         exempt = is_exempt(row, self.policy)
         is_decided = row["obs_status"] == "Q"
         counts = counts_of(row, self.policy)
-        if not counts and not is_decided and key not in also_primary:
+        rules = self.policy.rules_of(row)
+        is_told_nearly = not exempt and self._is_told_nearly(row, counts, rules)
+        if not counts and not is_decided and not is_told_nearly and key not in also_primary:
             return
         crossed = crossed_attributes(row)
-        rules = self.policy.rules_of(row)
         cells = []
         is_named = key in also_primary or 0 < rules.maximum_crossed < len(crossed)
-        is_primary = is_decided or is_named
+        is_primary = is_decided or is_named or is_told_nearly
         for role, truth in counts.items():
             cell = self._cell(_count_key(key, role), truth, rules, Meaning(key, role))
             self.now[_count_key(key, role)] = cell
@@ -159,6 +163,15 @@ class Counts:
             return False
         zeros = rules.zeros_are_sensitive and role in ("count", "numerator")
         return is_primary_count(truth, rules.threshold, zeros)
+
+    def _is_told_nearly(self, row: Mapping[str, Any], counts: Mapping[str, int], rules: Rules) -> bool:
+        """Whether a rate printed without its numerator leaves only values for it of which some are small, closer together than
+        the policy allows. Where it leaves a single one, that is a count of the row like any other.
+        """
+        between = None if "numerator" in counts else numerator_between(row)
+        if between is None or between[1] - between[0] >= self.policy.width(rules):
+            return False
+        return any(self._is_small(row, "numerator", count, rules) for count in range(between[0], between[1] + 1))
 
     @staticmethod
     def _range_of_small(role: str, rules: Rules) -> tuple[int, int]:
@@ -369,12 +382,33 @@ def counts_of(row: Mapping[str, Any], policy: DisclosurePolicy) -> dict[str, int
         return _whole({"count": row["value"] if row["numerator"] is None else row["numerator"]}) or _whole(
             {"n": row["n"]}
         )
-    if _is_survey(row) or row["numerator"] is None:
+    numerator = row["numerator"]
+    if numerator is None and (between := numerator_between(row)) is not None and between[0] == between[1]:
+        numerator = between[0]
+    if _is_survey(row) or numerator is None:
         return _whole({"n": row["n"]})
-    named = {"numerator": row["numerator"]}
+    named = {"numerator": numerator}
     if not policy.has_public_denominator(row["indicator_code"], method):
         named["denominator"] = row["denominator"]
     return _whole(named) or _whole({"n": row["n"]})
+
+
+def numerator_between(row: Mapping[str, Any]) -> tuple[int, int] | None:
+    """The least and the greatest number of people that a rate printed without its numerator can stand for; None where it is no
+    rate of people, is a weighted estimate, or does not say what it is a share of.
+    """
+    factor = _factor_of(row.get("unit_code"))
+    if factor is None or _is_survey(row) or row["numerator"] is not None or None in (row["value"], row["denominator"]):
+        return None
+    return counts_behind(row["value"], row["denominator"], factor)
+
+
+def _factor_of(unit: str | None) -> float | None:
+    """How many people the unit of a rate speaks of: 100 for percent, 100 000 for per_100k; None for other units."""
+    if unit == "percent":
+        return 100.0
+    found = _PER.match(unit or "")
+    return float(found[1]) * (1000 if found[2] else 1) if found else None
 
 
 def _whole(named: Mapping[str, float | int | None]) -> dict[str, int]:
