@@ -19,7 +19,7 @@ def merge_release(
     """The spans after a release: rows that are as before stay open, others are closed, what is new begins now.
 
     Rows: one per key and span; spans of one key do not overlap. Receipts do not count as a change: an equal figure from
-    a new pull is the same version, and keeps the receipts it was first shown with.
+    a new pull is the same version, and names the receipts of the newest release that shows it, as that release's files do.
     """
     span = {"released_from": pl.Datetime("us"), "released_to": pl.Datetime("us")}
     fresh = frame.with_columns(
@@ -47,6 +47,10 @@ def merge_release(
         .join(stays.select("_row"), on="_row", how="anti")
         .with_columns(pl.lit(released_at).cast(pl.Datetime("us")).alias("released_to"))
     )
+    if "receipt_ids" in frame.columns:
+        newest = frame.select(*key, "receipt_ids")
+        stays = stays.drop("receipt_ids").join(newest, on=list(key), how="left", nulls_equal=True)
+        stays = stays.select(*versions.columns, "_row")
     begins = fresh.with_columns(as_text.alias("_row")).join(stays.select("_row"), on="_row", how="anti")
     parts = [closed, *(part.drop("_row") for part in (stays, ends, begins))]
     return pl.concat(parts).sort([*key, "released_from"])

@@ -173,6 +173,20 @@ def test_a_changed_figure_makes_a_release_that_tells_what_changed(make_release, 
     assert make_release(world).is_new is False, "the mark r of a revised figure must not make a release of its own"
 
 
+def test_the_receipts_of_a_figure_that_did_not_move_are_those_of_the_newest_release(make_release, world):
+    """A new pull brings the same figure: the database named the old pull while the CSV named the new one."""
+    make_release(world)
+    again = [row | ({"value": 128044.0} if row["value"] == 121190 else {}) for row in world]
+    moved = [row | {"receipt_ids": ["r2", "r9"]} if row["indicator_code"] == "UH01" else row for row in again]
+    folder = make_release(moved).folder
+    order = list(KEY_COLUMNS)
+    written = pl.read_parquet(folder / "data" / "observation.parquet").sort(order)
+    read = database_frame(folder / "mhwg.duckdb", "from observation").sort(order)
+    assert read.select(written.columns).equals(written)
+    spans = database_frame(folder / "mhwg.duckdb", "from observation_version where indicator_code = 'UH01'")
+    assert spans.height == sum(row["indicator_code"] == "UH01" for row in world), "the figures themselves did not move"
+
+
 def test_as_of_rebuilds_the_table_that_was_shown(make_release, world, context):
     first = make_release(world)
     shown = database_frame(first.folder / "mhwg.duckdb", "from regional_table('RT01')")
