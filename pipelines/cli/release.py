@@ -5,6 +5,7 @@ Belongs here: asking the shelf and drawing its answer. Does not belong here: wha
 
 import json
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +102,12 @@ def diff(before: str, after: str, *, as_json: bool) -> int:
 
 def withdraw(name: str, reason: str, *, as_json: bool) -> int:
     """The release's files are gone, a tombstone says why, and `current` shows the newest release that is left."""
-    from warehouse.clock import WallClock
     from warehouse.publishing.release import current_release, withdraw_release
 
     if not reason.strip():
         raise Refused("--reason is empty: say in one sentence why the release is withdrawn.", Exit.USAGE)
     folder, shelf = _find(name), _shelf()
-    _asked(lambda: withdraw_release(shelf, folder.name, reason.strip(), WallClock().now()))
+    _asked(lambda: withdraw_release(shelf, folder.name, reason.strip(), _now()))
     current = current_release(shelf)
     if as_json:
         return _json({"withdrawn": folder.name, "reason": reason.strip(), "current": current.name if current else None})
@@ -170,6 +170,22 @@ def _rebuild(release_id: str, into: Path) -> dict[str, Any]:
         "differences": list(made.differences),
         "is_same_program": made.is_same_program,
     }
+
+
+def _now() -> datetime:
+    """The instant of this installation, not before its newest release.
+
+    On the practice ground time is simulated: by the wall clock a release would seem to have been withdrawn months after those that
+    followed it, and they could not be made again.
+    """
+    from pipelines.cli.practice import clock_of
+    from warehouse.clock import WallClock
+    from warehouse.publishing.inputs import instant_of
+    from warehouse.publishing.release import releases_on
+
+    settings = load_settings()
+    now = clock_of(settings).instant() if settings.practice else WallClock().now()
+    return max(now, *(instant_of(folder.name).replace(tzinfo=UTC) for folder in releases_on(_shelf())[-1:]))
 
 
 def _shelf() -> Path:

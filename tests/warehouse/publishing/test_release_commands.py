@@ -84,6 +84,8 @@ def test_withdraw_leaves_a_tombstone_and_the_figures_in_the_ledger(mhwg):
     assert (code, said["current"]) == (0, FIRST)
     assert current_release(mhwg.shelf).name == FIRST
     assert [path.name for path in (mhwg.shelf / SECOND).iterdir()] == ["WITHDRAWN.json"]
+    grave = json.loads((mhwg.shelf / SECOND / "WITHDRAWN.json").read_text(encoding="utf-8"))
+    assert grave["withdrawn_at"] == "2026-11-29T22:00:00Z", "the practice ground's time, not before the newest release"
     assert published_frames(mhwg.shelf)[SECOND].equals(before), "who saw it still has it: the audit must know it"
     entry = mhwg("list", "--json")[1][1]
     assert (entry["state"], entry["reason"]) == ("withdrawn", "The total of 2025 was read twice.")
