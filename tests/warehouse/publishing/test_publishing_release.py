@@ -325,6 +325,11 @@ def test_the_database_describes_itself_and_opens_with_older_clients(released):
             "province_series",
             "province_series_before",
         }
+        # DuckDB 1.4.0 and 1.4.1 open the file and then do not find a named part (`with`) of a table macro: seen on 2026-11-26.
+        defined = con.sql(
+            "select function_name, macro_definition from duckdb_functions() where function_type = 'table_macro' and not internal"
+        ).fetchall()
+        assert [name for name, sql in defined if "with " in sql.lower()] == []
         assert con.sql(
             "select tags['storage_version'] from duckdb_databases() where database_name = 'mhwg'"
         ).fetchall() == [("v1.2.0+",)]
