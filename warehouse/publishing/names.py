@@ -10,6 +10,7 @@ from typing import Any
 
 from warehouse.catalogue.table_catalogue import CatalogueError, load_codelist
 from warehouse.publishing.content import ReleaseCatalogue
+from warehouse.publishing.wording import text
 
 _BREAKDOWNS = (
     ("sex_code", "sex"),
@@ -47,12 +48,17 @@ class Names:
                 if frame.code == "asean":
                     self._order[entry.code] = len(self._order)
         for area in catalogue.areas:
-            self._areas[area.area_code] = (area.name_en, area.name_vi)
+            # As the regional tables write it where they have it, so that a reader meets one name: Cambodia, Campuchia.
+            self._areas.setdefault(area.area_code, (area.name_en, area.name_vi))
 
     def area(self, code: str) -> str:
         """Name of an area or destination."""
         names = self._areas.get(code)
         return names[self._position] if names else code
+
+    def _country_or_other(self, code: str) -> str:
+        """The name of a nationality given as a category; `_O` is any other."""
+        return text("other", self._language) if code == "_O" else self.area(code)
 
     def area_order(self, code: str) -> tuple[int, str]:
         """Sort key: members in ASEAN order with the region after them, then other areas by code."""
@@ -78,5 +84,5 @@ class Names:
                 # A category code such as HEALTH/GCM15 does not leave the registers; what leaves stands in one of these lists.
                 lists = _CATEGORY_LISTS if codelist == "category" else (codelist,)
                 names = next((found for name in lists if (found := _codes(name).get(code))), None)
-                parts.append(names[self._position] if names else str(code))
+                parts.append(names[self._position] if names else self._country_or_other(str(code)))
         return ", ".join(parts)

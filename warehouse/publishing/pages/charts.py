@@ -176,8 +176,12 @@ def _lines(series: Sequence[Series], title: str, language: str, key: str, width:
     nearest = math.inf
     for x, period in reversed(list(zip(places_in_time, periods, strict=True))):
         if nearest - x >= room:
-            parts.append(label_text(x, bottom + 19, period, "axis", "middle"))
-            nearest = x
+            half = len(period) * CHARACTER / 2
+            is_cut = x + half > width
+            parts.append(
+                label_text(width - 2 if is_cut else x, bottom + 19, period, "axis", "end" if is_cut else "middle")
+            )
+            nearest = width - half if is_cut else x
     ends: list[tuple[float, int, str]] = []
     for number, one in enumerate(series):
         css = f"s{number % 6 + 1}"

@@ -14,6 +14,7 @@ from warehouse.publishing import wording
 from warehouse.publishing.change_log import causes_text
 from warehouse.publishing.content import ReleaseContent
 from warehouse.publishing.display import value_text
+from warehouse.publishing.tables import display_text
 
 VINTAGES_SHOWN = 6
 RECEIPTS_SHOWN = 8
@@ -33,9 +34,8 @@ class Explanations:
         self.language = language
         self._receipts = {receipt.receipt_id: receipt for receipt in content.context.receipts}
         self._versions: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-        shown = versions.select(*CELL_KEY, "definition_version", "value", "obs_status", "released_from").sort(
-            "released_from"
-        )
+        named = ("value", "lower", "upper", "obs_status", "obs_flags", "conf_status", "footnote_codes", "released_from")
+        shown = versions.select(*CELL_KEY, *named).sort("released_from")
         for row in shown.iter_rows(named=True):
             self._versions.setdefault(tuple(row[name] for name in CELL_KEY), []).append(row)
         self._evidence: dict[str, list[dict[str, Any]]] = {}
@@ -109,7 +109,7 @@ class Explanations:
         """The figure in the releases that showed it, the newest first; one line when it never changed."""
         told = []
         for row in reversed(self._versions.get(key, [])[-VINTAGES_SHOWN:]):
-            value = value_text(row["value"], decimals, self.language) if row["value"] is not None else row["obs_status"]
+            value = display_text(row, decimals, False, self.language)
             told.append(f"{row['released_from']:%Y-%m-%d}: {value}")
         return told
 

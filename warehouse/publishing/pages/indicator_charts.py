@@ -51,11 +51,8 @@ def breakdown_charts(site: Site, card: IndicatorCard, rows: Sequence[Row]) -> li
     charts = []
     for column in _BREAKDOWNS:
         parts = [row for row in rows if row[column] not in _TOTALS and _only(row, column)]
-        places = Counter(
-            (row["area_code"], row["period_code"])
-            for row in parts
-            if row["value"] is not None or row["obs_status"] == "Q"
-        )
+        # Hidden parts keep their place beside shown ones; where all are hidden there is nothing to draw.
+        places = Counter((row["area_code"], row["period_code"]) for row in parts if row["value"] is not None)
         if not places:
             continue
         first = {"VNM": 2, "ASEAN": 1}

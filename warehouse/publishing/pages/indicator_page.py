@@ -19,6 +19,8 @@ from warehouse.publishing.tables import COVERED_BY_MARK, Letters, cell_marks, di
 _ROWS_SHOWN = 300
 """Figures listed on an indicator page: keeps the largest page under 500 KB."""
 _SERIES_SHOWN = 6
+_YEAR = 4
+"""Digits of the code of a year, which tell its type."""
 
 
 def pages(site: Site) -> Iterator[Page]:
@@ -123,7 +125,7 @@ def _figure_row(site: Site, row: Mapping[str, Any], card: IndicatorCard, letters
 
 
 def _trend(site: Site, card: IndicatorCard, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Lines of the totals over the most frequent period type: Viet Nam, the region, then the areas with most figures.
+    """Lines of the totals over years or the most frequent period type: Viet Nam, the region, then the areas with most figures.
 
     None when there are not two periods.
     """
@@ -135,7 +137,8 @@ def _trend(site: Site, card: IndicatorCard, rows: Sequence[Mapping[str, Any]]) -
     )
     if not types:
         return None
-    kind = max(types, key=lambda t: (types[t], str(t)))
+    # Years, unless another type has more than twice as many figures: a few scattered months are no trend.
+    kind = max(types, key=lambda t: (types[t] * (2 if t == _YEAR else 1), str(t)))
     totals = [
         r for r in totals if (len(r["period_code"]) if r["period_code"].isdigit() else r["period_code"][4:5]) == kind
     ]
