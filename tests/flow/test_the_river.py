@@ -5,12 +5,14 @@ releases cited in assets/labour/published.
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import duckdb
 import polars as pl
@@ -209,17 +211,23 @@ def test_a_second_refresh_is_no_refresh(river):
     assert digests(state) == before
 
 
-def test_a_week_later_only_changes_come_and_an_open_reader_keeps_its_release(river, tmp_path):
-    state, first = river
-    later = tmp_path / "var"
+@pytest.fixture(scope="module")
+def week_later(river, tmp_path_factory):
+    """A copy of the state a week later, what its refresh said, and what a reader who stayed saw before and after it."""
+    state, _ = river
+    later = tmp_path_factory.mktemp("later") / "var"
     shutil.copytree(state, later, symlinks=True)
-    reader = duckdb.connect(str(later / "release" / "current" / "mhwg.duckdb"), read_only=True)
     count = "select count(*), sum(value) from observation"
-    shown = reader.execute(count).fetchall()
+    with duckdb.connect(str(later / "release" / "current" / "mhwg.duckdb"), read_only=True) as reader:
+        shown = reader.execute(count).fetchall()
+        assert mhwg(later, "practice", "advance").returncode == 0
+        said = refresh(later)
+        return later, said, shown, reader.execute(count).fetchall()
 
-    assert mhwg(later, "practice", "advance").returncode == 0
-    said = refresh(later)
 
+def test_a_week_later_only_changes_come_and_an_open_reader_keeps_its_release(river, week_later):
+    _, first = river
+    later, said, shown, still_shown = week_later
     assert said["release_state"] == "published"
     assert said["release_id"] > first["release_id"]
     for source in said["sources"]:
@@ -228,8 +236,7 @@ def test_a_week_later_only_changes_come_and_an_open_reader_keeps_its_release(riv
             assert source["changed"] > 0
             assert source["deleted"] > 0
             assert source["new"] < 5000  # a week, not the whole server
-    assert reader.execute(count).fetchall() == shown
-    reader.close()
+    assert still_shown == shown
     with duckdb.connect(str(later / "warehouse.duckdb"), read_only=True) as warehouse:
         closed = warehouse.execute(
             "select count(*) from core.referral_record where recorded_to < timestamp '9999-12-31'"
@@ -294,3 +301,132 @@ def test_an_erased_person_is_gone_from_every_byte_and_the_figures_say_why(river,
         ).fetchall()
     assert causes == [("erasure",)]
     assert failed == []
+
+
+# The release of the practice ground: every format, every page, every question to the shelf ----------------------------------
+
+
+def checks_of(name: str) -> ModuleType:
+    """The checks that the publishing tests make on their small world, for this release."""
+    path = PROJECT / "tests" / "warehouse" / "publishing" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"checks_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def shelved(week_later):
+    """The newest release, whose files rest on an earlier one: versions, marks of revised figures, receipts of two pulls."""
+    later, *_ = week_later
+    return SimpleNamespace(folder=(later / "release" / "current").resolve())
+
+
+def test_every_page_of_the_whole_release_stays_small(shelved):
+    pages = {
+        path.relative_to(shelved.folder).as_posix(): path.stat().st_size for path in shelved.folder.rglob("*.html")
+    }
+    assert len(pages) > 150
+    assert {"en/asean.html", "vi/TB11.html", "vi/corridors.html"} <= pages.keys()
+    assert {name: size for name, size in pages.items() if size >= 500_000} == {}
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "test_every_format_holds_the_same_figures",
+        "test_every_format_holds_the_same_table_cells",
+        "test_pages_print_the_same_texts_as_the_tables",
+    ],
+)
+def test_every_cell_is_the_same_in_database_csv_parquet_workbook_terminal_and_page(shelved, check):
+    getattr(checks_of("test_publishing_release"), check)(shelved)
+
+
+def test_every_cell_is_the_same_in_sdmx_and_fits_its_structure(shelved):
+    checks = checks_of("test_publishing_sdmx")
+    messages = checks.read_messages(shelved.folder)
+    assert len(messages[1].data[0].obs) > 10_000
+    checks.test_sdmx_ml_holds_the_figures_of_the_release(shelved, messages)
+    checks.test_sdmx_csv_holds_the_same_rows(shelved)
+    checks.test_the_data_fit_the_structure(messages)
+
+
+def test_indicator_files_and_pages_hold_the_figures_of_the_release(shelved):
+    """The file of an indicator has every figure of it; its page lists figures that are in the release, and hidden ones as `c`."""
+    frame = pl.read_parquet(shelved.folder / "data" / "observation.parquet")
+    text_of = checks_of("test_publishing_release").text_of
+    for (code,), part in frame.group_by("indicator_code"):
+        own = pl.read_csv(shelved.folder / "data" / "indicators" / f"{code}.csv", infer_schema=False)
+        assert own.height == part.height
+        assert (
+            own["value"].drop_nulls().cast(pl.Float64).sort().to_list() == part["value"].drop_nulls().sort().to_list()
+        )
+        page = (shelved.folder / "en" / f"{code}.html").read_text(encoding="utf-8")
+        body = page.split('id="figures"')[1].split("<tbody>")[1].split("</tbody>")[0]
+        shown = [text_of(cell.split("</td>")[0]) for cell in body.split('<td class="num')[1:]]
+        assert len(shown) == min(part.height, 300)
+        numbers = {
+            float(text.strip("()").split(" ")[0].replace(",", "").replace("\u2212", "-"))
+            for text in shown
+            if text[0] in "(0123456789"
+        }
+        values = part["value"].drop_nulls().to_list()
+        assert all(min(abs(number - value) for value in values) <= 0.5 for number in numbers), code
+        if part.height <= 300:
+            assert shown.count("c") == part.filter(pl.col("conf_status") != "F").height
+            assert sum(text.startswith("\N{EN DASH}") for text in shown) == part.filter(pl.col("value") == 0).height
+
+
+def test_the_shelf_answers_for_both_releases(river, week_later):
+    """list, verify, diff and build on a refreshed warehouse, with nothing new since."""
+    _, first = river
+    later, said, *_ = week_later
+    entries = json.loads(mhwg(later, "release", "list", "--json").stdout)
+    assert [(entry["release_id"], entry["state"]) for entry in entries] == [
+        (first["release_id"], "superseded"),
+        (said["release_id"], "current"),
+    ]
+    for entry in entries:
+        checked = mhwg(later, "release", "verify", entry["release_id"], "--json")
+        assert (checked.returncode, json.loads(checked.stdout)["faults"]) == (0, [])
+    told = json.loads(mhwg(later, "release", "diff", "--json").stdout)
+    assert (told["before"], told["after"]) == (first["release_id"], said["release_id"])
+    assert {"revised", "hidden", "shown", "new"} <= told["counts"].keys()
+    hidden = [one for one in told["changes"] if one["change_code"] == "hidden"]
+    assert all(one["value_after"] is None and one["status_after"] == "Q" for one in hidden)
+    before = digests(later / "release")
+    built = mhwg(later, "release", "build", "--json")
+    assert (built.returncode, json.loads(built.stdout)["release_state"]) == (0, "unchanged")
+    assert digests(later / "release") == before
+
+
+def test_the_first_release_is_made_again_byte_for_byte_from_a_warehouse_that_went_on(river, week_later, tmp_path):
+    _, first = river
+    later, *_ = week_later
+    made = mhwg(
+        later, "release", "as-of", first["release_id"][:4] + "-07-06", "--into", str(tmp_path / "again"), "--json"
+    )
+    answer = json.loads(made.stdout)
+    assert (answer["release_id"], answer["is_same_program"], answer["differences"]) == (first["release_id"], True, [])
+    assert digests(tmp_path / "again") == digests(later / "release" / first["release_id"])
+
+
+def test_a_withdrawn_release_leaves_a_tombstone_and_is_remembered_by_the_audit(week_later, tmp_path):
+    """The last of this state: afterwards the release of the week before is shown again."""
+    later, said, *_ = week_later
+    state = tmp_path / "var"
+    shutil.copytree(later, state, symlinks=True)
+    done = mhwg(state, "release", "withdraw", "current", "--reason", "A figure was read twice.", "--json")
+    assert done.returncode == 0, done.stderr
+    grave = state / "release" / said["release_id"]
+    assert [path.name for path in grave.iterdir()] == ["WITHDRAWN.json"]
+    told = json.loads((grave / "WITHDRAWN.json").read_text(encoding="utf-8"))
+    assert told["reason"] == "A figure was read twice."
+    assert told["withdrawn_at"] == f"{PracticeClock(state / 'practice').instant():%Y-%m-%dT%H:%M:%SZ}", "simulated time"
+    assert (state / "release" / "current").resolve().name == json.loads(done.stdout)["current"] < said["release_id"]
+    assert (state / "release" / ".ledger" / f"{said['release_id']}.parquet").exists()
+    assert mhwg(state, "table", "RT01").returncode == 0
+    assert mhwg(state, "release", "verify", said["release_id"]).returncode != 0

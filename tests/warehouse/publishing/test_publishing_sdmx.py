@@ -1,5 +1,7 @@
 """SDMX: structure and data are read back by sdmx1, fit each other, and hold the same figures as the other formats."""
 
+import re
+
 import polars as pl
 import pytest
 import sdmx
@@ -20,11 +22,16 @@ TO_COLUMN = {
 }
 
 
+def read_messages(folder):
+    """Structure and data as sdmx1 reads them."""
+    structure = sdmx.read_sdmx(folder / "sdmx" / "structure.xml")
+    data = sdmx.read_sdmx(folder / "sdmx" / "data.xml", structure=structure.structure["MIGRANT_HEALTH"])
+    return structure, data
+
+
 @pytest.fixture(scope="module")
 def messages(released):
-    structure = sdmx.read_sdmx(released.folder / "sdmx" / "structure.xml")
-    data = sdmx.read_sdmx(released.folder / "sdmx" / "data.xml", structure=structure.structure["MIGRANT_HEALTH"])
-    return structure, data
+    return read_messages(released.folder)
 
 
 def key_of(row):
@@ -32,14 +39,16 @@ def key_of(row):
     area = row["area_code"]
     province = area if area.startswith(("VN34-", "VN63-", "KH-")) else "_T"
     country = {"VN34": "VNM", "VN63": "VNM", "KH": "KHM"}[area.split("-")[0]] if province != "_T" else area
-    key = {name: row[column] for name, column in TO_COLUMN.items()}
-    period = row["period_code"]
+    # SDMX identifiers have letters, digits, _ and -; other characters of a code become _.
+    key = {name: re.sub(r"[^A-Za-z0-9_-]", "_", row[column]) for name, column in TO_COLUMN.items()}
+    year, rest = row["period_code"][:4], row["period_code"][4:]
+    frequency = "A" if not rest else rest[0] if rest[0] in "QW" else "M"
     return key | {
         "REF_AREA": country,
         "ADM1": province,
         "REPORTING_TYPE": "R" if area == "ASEAN" else "N",
-        "FREQ": "A",
-        "TIME_PERIOD": period,
+        "FREQ": frequency,
+        "TIME_PERIOD": year if not rest else f"{year}-W{rest[1:]:0>2}" if frequency == "W" else f"{year}-{rest}",
     }
 
 
