@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: refresh test check dev bench bench-full lock clean-state install docs time-page sbom audit
+.PHONY: refresh test check dev bench bench-full bench-peers lock clean-state install docs time-page sbom audit
 .DEFAULT_GOAL := refresh
 
 # uv installs the hashed lock in seconds; it is itself pinned by hash and lives in the same environment.
@@ -42,17 +42,25 @@ docs: $(VENV)/.installed
 	@$(BIN)/python -m warehouse.indicator_reference
 	@$(BIN)/python -m warehouse.catalogue_reference
 	@$(BIN)/python -m warehouse.catalogue.processing
+	@$(BIN)/python -m benchmarks.report
 
 # The March question of docs/time.md, played anew: about a minute.
 time-page: $(VENV)/.installed
 	@$(BIN)/python -m pytest tests/flow/test_the_march_question.py -q -k tells_the_play --write-page
 
-# What it costs, against a floor measured in the same run: minutes, and the long one (50 million values: an hour).
+# What it costs, against a floor measured in the same run: minutes, and the long one (50 million values: over an hour). Both go on
+# where they were interrupted; `--again` measures anew. The page docs/performance.md is made of the committed figures.
 bench: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks
 
 bench-full: $(VENV)/.installed
-	@$(BIN)/python -m benchmarks --sizes 100000 1000000 10000000 50000000 --repetitions 3
+	@$(BIN)/python -m benchmarks --full
+
+# The same work with what others would take, in an environment of its own: newest versions, not in requirements.lock.
+bench-peers: $(VENV)/.installed
+	@test -x var/peers/bin/python || $(BIN)/uv venv --quiet var/peers
+	@$(BIN)/uv pip install --quiet --python var/peers/bin/python --group peers
+	@$(BIN)/python -m benchmarks --only peers
 
 # Every installed package with version and hash, in CycloneDX.
 sbom: $(VENV)/.installed

@@ -1,195 +1,130 @@
-"""`python -m benchmarks [--sizes ...] [--only ...]`: runs the stages, prints one table, writes JSON and the growth plot.
+"""`python -m benchmarks`: runs what was not measured yet, prints one table, keeps every line in one result file.
 
-Belongs here: which stages at which sizes, and the report. Does not belong here: the work of a stage.
+Belongs here: which stages at which sizes. Does not belong here: the work of a stage, the page made of the results
+(`benchmarks.report`).
+
+A run that was interrupted goes on where it stopped: the result file has what is done. `--again` measures anew.
 """
 
 import argparse
-import json
-import os
-import platform
-import tempfile
-from datetime import UTC, datetime
-from functools import partial
-from importlib.metadata import version
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import PROJECT, Measured, Row, compare, exponent, row, run
+from benchmarks.data_values import data_values
+from benchmarks.history import history_load
+from benchmarks.measure import PROJECT, Bench, Row
+from benchmarks.peers import peers
+from benchmarks.quality_checks import quality_checks
+from benchmarks.results import Line, Results
+from benchmarks.survey_estimation import survey_estimation
+from benchmarks.tracker import tracker
+from benchmarks.whole import whole
 
-GROWTH_TARGET = 1.05
-"""Exponent of time against size that the design allows."""
-
-
-def data_values(size: int, repetitions: int, tell: Any) -> list[Row]:
-    """Pull, load, check, change and repeat one bulk data set of `size` values."""
-    from practice.clock import DEFAULT_SEED
-    from practice.dhis2 import serve
-    from practice.world.region import World
-
-    at = datetime(2026, 7, 6, 5, 0, tzinfo=UTC)
-    with tempfile.TemporaryDirectory() as folder:
-        work, rows = partial(_ask, "benchmarks.data_values"), []
-        with serve(World(DEFAULT_SEED, weekly_episodes=1), lambda: at, ("khm",), bulk_values=size) as servers:
-            url = servers.urls["khm"]
-            tell(f"{size:,} values: pull")
-            pulled, bare = compare(
-                lambda: work("pull", folder, url, size), lambda: work("floor_pull", folder, url, size), 1
-            )
-            rows.append(row("pull and land", size, pulled, bare, "the same CSV with plain requests"))
-        tell(f"{size:,} values: load")
-        loads, floors = compare(
-            lambda: work("load", folder, size), lambda: work("floor_load", folder, size), repetitions
-        )
-        floor_is = "polars types the landed files, DuckDB takes them"
-        rows.append(row("stage and merge into the core", size, loads, floors, floor_is, 1.5, "1.5 x floor"))
-        tell(f"{size:,} values: load and weigh")
-        weighed = [work("load_weighed", folder, size) for _ in range(repetitions)]
-        rows.append(
-            row(
-                "the same, weighed by every suite",
-                size,
-                weighed,
-                loads,
-                "without the suites",
-                1 / 0.7,
-                "checks take 30 %",
-            )
-        )
-        tell(f"{size:,} values: nothing new")
-        nothing = [work("load_nothing_new", folder, size)]
-        rows.append(row("a full pull with nothing new", size, nothing, weighed, "a full load"))
-        tell(f"{size:,} values: one in a hundred changed")
-        changed = [work("load_changed", folder, size)]
-        rows.append(row("an increment of 1 %", size, changed, weighed, "a full load", 0.10, "10 % of a full load"))
-    return rows
+M = 10**6
 
 
-def whole(size: int, repetitions: int, tell: Any) -> list[Row]:
-    """The practice ground from nothing, again, and what users type afterwards. `size` is not used: the ground has one."""
-    rows = []
-    ask = partial(_ask, "benchmarks.whole")
-    with tempfile.TemporaryDirectory() as folder:
-        state = str(Path(folder) / "var")
-        tell("first refresh")
-        first = [ask("mhwg", state, "refresh", "--json")]
-        rows.append(row("mhwg refresh, first", 0, first, []))
-        tell("refresh with nothing new")
-        again = [ask("mhwg", state, "refresh", "--json") for _ in range(repetitions)]
-        rows.append(row("mhwg refresh, nothing new", 0, again, first, "the first refresh", None, "15 s"))
-        ask("mhwg", state, "practice", "advance")
-        tell("a week later")
-        rows.append(
-            row("mhwg refresh, a week later", 0, [ask("mhwg", state, "refresh", "--json")], first, "the first refresh")
-        )
-        for words in (["--help"], ["status"], ["table", "RT01"]):
-            works, floors = compare(
-                partial(ask, "mhwg", state, *words), lambda: ask("bare_start", state), max(3, repetitions)
-            )
-            rows.append(row(f"mhwg {' '.join(words)}", 0, works, floors, "python with typer"))
-        plain = [ask("analyst", state, "the rows of the table, plainly") for _ in range(repetitions)]
-        for question in ("a regional table", "a regional table as of a date", "every observation"):
-            warm = [ask("analyst", state, question) for _ in range(repetitions)]
-            rows.append(row(f"analyst: {question}", 0, warm, plain, "the rows of the table, plainly", None, "20 ms"))
-        cold = [ask("analyst_cold", state, "a regional table") for _ in range(max(3, repetitions))]
-        rows.append(row("analyst: open the file and ask", 0, cold, plain, "the rows, file open"))
-    return rows
+@dataclass(frozen=True)
+class Family:
+    """Stages that are measured together: what their size counts, the sizes of the short and of the long run."""
+
+    unit: str
+    measure: Callable[[int, Bench], Iterator[Row]]
+    short: Sequence[int]
+    long: Sequence[int]
 
 
-STAGES = {"values": data_values, "whole": whole}
+FAMILIES = {
+    "whole": Family("", whole, (0,), (0,)),
+    "values": Family("data values", data_values, (M // 10, M), (M // 10, M, 10 * M, 50 * M)),
+    "history": Family("rows", history_load, (M // 10, M), (M // 10, M, 10 * M, 50 * M)),
+    "checks": Family("staged values", quality_checks, (M // 10, M), (M // 10, M, 10 * M)),
+    "entities": Family("tracker entities", tracker, (10_000,), (10_000, 100_000, M)),
+    "survey": Family("respondents", survey_estimation, (M // 10,), (M // 10, M)),
+    "peers": Family("data values", peers, (M // 10,), (M // 10, M)),
+}
 
 
-def _ask(module: str, function: str, *arguments: Any) -> Measured:
-    return run(f"{module}:{function}", *arguments)
+def repetitions(size: int, asked: int) -> int:
+    """Fewer where one repetition takes minutes."""
+    return asked if size <= M else min(asked, 2) if size <= 10 * M else 1
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on; nothing that names the machine."""
-    names = ("duckdb", "polars", "pyarrow", "dagster", "great-expectations")
-    return {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cores": os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "load_before": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in names},
-    }
+def run_family(name: str, size: int, results: Results, asked: argparse.Namespace, tell: Callable[[str], None]) -> None:
+    """The missing lines of one family at one size are measured and kept."""
+    work = asked.to / "work" / f"{name}-{size}"
+    work.mkdir(parents=True, exist_ok=True)
+
+    def wants(stage: str) -> bool:
+        return (not asked.stage or stage in asked.stage) and (asked.again or not results.has(name, stage, size))
+
+    bench = Bench(repetitions(size, asked.repetitions), work, tell, wants)
+    for row in FAMILIES[name].measure(size, bench):
+        if wants(row.stage):
+            results.add(name, row)
+    if not asked.keep:
+        shutil.rmtree(work, ignore_errors=True)
 
 
-def show(rows: list[Row], console: Console) -> None:
+def show(lines: Sequence[Line], console: Console) -> None:
     """The table for people."""
     table = Table(title="What it costs", title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in ("stage", "size", "seconds", "±", "peak MiB", "floor s", "ratio", "target", "met"):
+    for name in ("stage", "size", "seconds", "±", "peak MiB", "floor s", "ratio", "cpu ratio", "target", "met"):
         table.add_column(name, justify="left" if name in ("stage", "target") else "right", no_wrap=name != "stage")
-    for one in rows:
+    for line in lines:
+        one, unit = line.row, FAMILIES[line.family].unit
         met = {True: "[green]yes[/]", False: "[red]no[/]", None: ""}[one.is_met]
-        table.add_row(
-            one.stage, f"{one.size:,}" if one.size else "", f"{one.seconds:.3g}", f"{one.spread:.0%}", f"{one.peak_mib:,.0f}",
-            f"{one.floor_seconds:.3g}" if one.floor_seconds else "", f"{one.ratio:.2f}" if one.ratio else "", one.target_is, met,
-        )  # fmt: skip
+        cells = [one.stage, f"{one.size:,} {unit}" if one.size else "", f"{one.seconds:.3g}", f"{one.spread:.0%}"]
+        cells += [f"{one.peak_mib:,.0f}", f"{one.floor_seconds:.3g}" if one.floor_seconds else ""]
+        cells += [f"{ratio:.2f}" if ratio else "" for ratio in (one.ratio, one.cpu_ratio)]
+        table.add_row(*cells, one.target_is, met)
     console.print(table)
 
 
-def growth(rows: list[Row]) -> dict[str, dict[str, float]]:
-    """Exponent of seconds and of peak memory against size, for each stage that ran at several sizes."""
-    found: dict[str, dict[str, float]] = {}
-    for stage in dict.fromkeys(one.stage for one in rows):
-        own = [one for one in rows if one.stage == stage and one.size]
-        time = exponent([one.size for one in own], [one.seconds for one in own])
-        memory = exponent([one.size for one in own], [one.peak_mib for one in own])
-        if time is not None and memory is not None:
-            found[stage] = {"time": round(time, 3), "memory": round(memory, 3)}
-    return found
-
-
-def plot(rows: list[Row], target: Path) -> None:
-    """Seconds against size, both logarithmic, one line for each stage: the picture of growth."""
-    import altair as alt
-    import polars as pl
-    import vl_convert
-
-    frame = pl.DataFrame([{"stage": one.stage, "values": one.size, "seconds": one.seconds} for one in rows if one.size])
-    chart = (
-        alt.Chart(frame)
-        .mark_line(point=True)
-        .encode(
-            alt.X("values:Q", scale=alt.Scale(type="log"), title="data values"),
-            alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="seconds"),
-            alt.Color("stage:N", title=None),
-        )
-        .properties(width=520, height=320)
-    )
-    target.write_text(vl_convert.vegalite_to_svg(chart.to_json()), encoding="utf-8")
-
-
 def main() -> None:
-    """Runs what was asked for; the report is on standard output and in the folder named by --to."""
+    """Runs what was asked for and is missing; the table is on standard output, the figures in the result file."""
     reader = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    reader.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000], help="numbers of data values")
+    reader.add_argument("--full", action="store_true", help="the long sizes: an hour and more")
+    reader.add_argument("--sizes", type=int, nargs="+", help="these sizes instead")
+    reader.add_argument("--only", choices=list(FAMILIES), nargs="+", default=list(FAMILIES))
+    reader.add_argument("--stage", nargs="+", help="only these stages, by the name that the table shows")
     reader.add_argument("--repetitions", type=int, default=3)
-    reader.add_argument("--only", choices=sorted(STAGES), nargs="+", default=sorted(STAGES))
-    reader.add_argument("--to", type=Path, default=PROJECT / "var" / "benchmarks", help="folder of JSON and plot")
+    reader.add_argument("--again", action="store_true", help="measure anew what the result file has")
+    reader.add_argument(
+        "--keep", action="store_true", help="keep the work folders, for a further piece of the same size"
+    )
+    reader.add_argument(
+        "--minutes", type=float, default=float("inf"), help="begin no further size after so many minutes"
+    )
+    reader.add_argument("--to", type=Path, default=PROJECT / "var" / "benchmarks", help="folder of the result file")
     asked = reader.parse_args()
-    console, facts, rows = Console(width=max(120, Console().width)), machine(), []
+    console, results, begun = (
+        Console(width=max(120, Console().width)),
+        Results(asked.to / "results.json"),
+        time.monotonic(),
+    )
     with console.status("measuring") as status:
         for name in asked.only:
-            for size in asked.sizes if name == "values" else [0]:
-                rows += STAGES[name](size, asked.repetitions, lambda words: status.update(f"measuring: {words}"))
-    show(rows, console)
-    exponents = growth(rows)
-    for stage, found in exponents.items():
+            family = FAMILIES[name]
+            for size in asked.sizes if asked.sizes and family.unit else family.long if asked.full else family.short:
+                if time.monotonic() - begun > 60 * asked.minutes:
+                    console.print(f"the {asked.minutes:g} minutes are over before {name} {size:,}; run again to go on")
+                    break
+                run_family(name, size, results, asked, lambda words: status.update(f"measuring: {words}"))
+    show(results.lines, console)
+    for grown in results.as_json()["growth"]:
         console.print(
-            f"growth of {stage}: time ~ size^{found['time']}, memory ~ size^{found['memory']}", highlight=False
+            f"growth of {grown['stage']} ({grown['family']}): processor time ~ size^{grown['processor']}, memory ~ size^{grown['memory']}",
+            highlight=False,
         )
-    asked.to.mkdir(parents=True, exist_ok=True)
-    report = {"machine": facts, "rows": [one.as_json() for one in rows], "growth": exponents}
-    (asked.to / "report.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
-    if exponents:
-        plot(rows, asked.to / "growth.svg")
-    console.print(f"report: {asked.to / 'report.json'}", highlight=False)
+    console.print(
+        f"figures: {results.path}; `python -m benchmarks.report` makes docs/performance.md of them", highlight=False
+    )
 
 
 if __name__ == "__main__":

@@ -8,9 +8,13 @@ import contextlib
 import io
 import shutil
 import time
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from benchmarks.measure import Bench, Row, begin, compare, row, run
 
 AT = datetime(2026, 7, 6, 5, 0, tzinfo=UTC)
 SERVER = "khm"
@@ -29,6 +33,101 @@ def settings(url: str, values: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+PULL, STAGE, LOAD, WEIGHED = "pull and land", "parse and stage", "stage and merge into the core", "the same, weighed"
+NOTHING, CHANGED, CURRENT, AS_OF = (
+    "a full pull with nothing new",
+    "an increment of 1 %",
+    "read the current rows",
+    "read as of a date",
+)
+END = "pull, land, type and load"
+STAGES = (PULL, END, STAGE, LOAD, WEIGHED, NOTHING, CHANGED, AS_OF)
+
+
+def data_values(size: int, bench: Bench) -> Iterator[Row]:
+    """Pull, load, check, repeat and change one bulk data set of `size` values. The landed files stay in the bench's folder."""
+    folder, work = str(bench.folder), partial(_ask, "benchmarks.data_values")
+
+    def told(stage: str) -> bool:
+        bench.tell(f"{size:,} data values: {stage}")
+        return True
+
+    wanted = [stage for stage in STAGES if bench.wants(stage)]
+    if {PULL, END} & set(wanted) or (wanted and not _is_landed(folder)):
+        told(PULL)
+        # The server is of Python and on the same machine: by the clock it is most of a pull. Its processor time is not counted.
+        with bulk_server(size) as url:
+            pulled, floors = compare(
+                lambda: work("pull", folder, url, size),
+                (lambda: work("floor_pull", folder, url, size)) if PULL in wanted else None,
+                1 if size > 10**6 else bench.repetitions,
+            )
+            if PULL in wanted:
+                floor_is = "the same answers over the same loopback, written to files"
+                yield row(PULL, size, pulled, floors, floor_is, 1024, "1 GiB", "peak_mib")
+            if END in wanted and told(END):
+                whole, floors = compare(
+                    lambda: work("pull_and_load", folder, url, size),
+                    lambda: work("floor_json", folder, url, size),
+                    1 if size > 10**6 else bench.repetitions,
+                )
+                floor_is = "requests asks for JSON, polars types it, DuckDB takes it"
+                yield row(END, size, whole, floors, floor_is, 1.5, "1.5 x floor")
+    if STAGE in wanted and told(STAGE):
+        done, floors = compare(
+            lambda: work("stage", folder, size), lambda: work("floor_stage", folder), bench.repetitions
+        )
+        yield row(STAGE, size, done, floors, "polars types the landed files")
+    loads: list[Any] = []
+    if LOAD in wanted and told(LOAD):
+        loads, floors = compare(
+            lambda: work("load", folder, size), lambda: work("floor_load", folder), bench.repetitions
+        )
+        yield row(LOAD, size, loads, floors, "polars types the landed files, DuckDB takes them")
+    weighed: list[Any] = []
+    if {WEIGHED, NOTHING, CHANGED, AS_OF} & set(wanted) and told(WEIGHED):
+        weighed, without = compare(
+            lambda: work("load_weighed", folder, size),
+            lambda: work("load", folder, size),
+            max(1, bench.repetitions - 1),
+        )
+        if WEIGHED in wanted:
+            yield row(WEIGHED, size, weighed, without, "without the suites", 1 / 0.7, "checks take 30 %")
+    if NOTHING in wanted and told(NOTHING):
+        yield row(NOTHING, size, [work("load_nothing_new", folder, size)], weighed, "a full load, weighed")
+    if CHANGED in wanted and told(CHANGED):
+        changed = [work("load_changed", folder, size)]
+        yield row(CHANGED, size, changed, weighed, "a full load, weighed", 0.10, "10 % of a full load")
+    if AS_OF in wanted and told(AS_OF):
+        read, floors = compare(
+            lambda: work("read_history", folder, "core.data_value_as_of(timestamp '2026-07-08')"),
+            lambda: work("read_history", folder, "core.data_value_current"),
+            max(3, bench.repetitions),
+        )
+        yield row(AS_OF, size, read, floors, CURRENT, 2.0, "2 x the current rows")
+
+
+def _ask(module: str, function: str, *arguments: Any) -> Any:
+    return run(f"{module}:{function}", *arguments)
+
+
+@contextlib.contextmanager
+def bulk_server(values: int) -> Iterator[str]:
+    """The address of a practice server, in this process, that has a data set of that many values."""
+    from practice.clock import DEFAULT_SEED
+    from practice.dhis2 import serve
+    from practice.world.region import World
+
+    world = World(DEFAULT_SEED, weekly_episodes=1)
+    with serve(world, lambda: AT, (SERVER,), bulk_values=values) as servers:
+        yield servers.urls[SERVER]
+
+
+def _is_landed(folder: str) -> bool:
+    landed = list((Path(folder) / "landing").glob("dhis2_*/*/files/*.parquet"))
+    return bool(landed) and bool(_receipts(folder))
+
+
 class _NoScales:
     """Weighs nothing: what loading costs without checks."""
 
@@ -45,7 +144,7 @@ def _mapping(values: int, url: str = "http://127.0.0.1") -> Any:
     return parse_instance(settings(url, values), is_practice=True)
 
 
-def _load(folder: str, values: int, scales: Any, at: datetime, keep: bool = True) -> dict[str, Any]:
+def _load(folder: str, values: int, scales: Any, at: datetime, is_whole: bool = False) -> dict[str, Any]:
     from assets.dhis2.assets import batches
     from assets.loading import load_source
     from warehouse.landing import Landing
@@ -55,7 +154,7 @@ def _load(folder: str, values: int, scales: Any, at: datetime, keep: bool = True
     store = Warehouse(Path(folder) / "warehouse.duckdb")
     with store.connect():
         pass  # the schema is made once in a store's life
-    started = time.perf_counter()
+    started = time.perf_counter() if is_whole else begin()
     report = load_source(store, landing, scales, mapping.source_code, at, batches(mapping, landing))
     seconds = time.perf_counter() - started
     if report.fault is not None or report.load is None:
@@ -71,7 +170,7 @@ def _load(folder: str, values: int, scales: Any, at: datetime, keep: bool = True
 # The work -------------------------------------------------------------------------------------------------------------
 
 
-def pull(folder: str, url: str, values: int) -> dict[str, Any]:
+def pull(folder: str, url: str, values: int, is_whole: bool = False) -> dict[str, Any]:
     """One full pull of the server, landed and waiting to be loaded."""
     from assets.dhis2.client import Credential, Dhis2Client
     from assets.dhis2.extract import pull_instance
@@ -80,7 +179,7 @@ def pull(folder: str, url: str, values: int) -> dict[str, Any]:
 
     shutil.rmtree(Path(folder) / "landing", ignore_errors=True)
     mapping, landing = _mapping(values, url), Landing(Path(folder) / "landing")
-    started = time.perf_counter()
+    started = time.perf_counter() if is_whole else begin()
     result = pull_instance(
         Dhis2Client(url, Credential(token=TOKEN), server=SERVER, max_parallel=2),
         mapping,
@@ -90,6 +189,48 @@ def pull(folder: str, url: str, values: int) -> dict[str, Any]:
     )
     landing.note_pull(result.receipts, AT)
     return {"seconds": time.perf_counter() - started, "values": result.counts["data_values"]}
+
+
+def stage(folder: str, values: int) -> dict[str, Any]:
+    """The landed files are read, typed and named as staging rows, none of them kept."""
+    from assets.dhis2.payload import stage_frames
+    from warehouse.landing import Landing
+
+    started = begin()
+    staged = stage_frames(_receipts(folder), Landing(Path(folder) / "landing"), _mapping(values))
+    rows = 0
+    for frames in staged.frames.values():
+        for frame in [frames] if hasattr(frames, "height") else frames:
+            rows += frame.height
+    return {"seconds": time.perf_counter() - started, "rows": rows}
+
+
+def read_history(folder: str, source: str) -> dict[str, Any]:
+    """Mean seconds of one reading of the bulk rows, the file open and warm."""
+    from warehouse.store import Warehouse
+
+    with Warehouse(Path(folder) / "warehouse.duckdb").connect(read_only=True) as connection:
+        query = f"select data_element_uid, count(*), sum(value_number) from {source} group by data_element_uid"
+        connection.execute(query).fetchall()
+        started = begin()
+        for _ in range(5):
+            connection.execute(query).fetchall()
+        return {"seconds": (time.perf_counter() - started) / 5, "repeats": 5}
+
+
+def pull_and_load(folder: str, url: str, values: int) -> dict[str, Any]:
+    """From the server into an empty core, without checks."""
+    # As in the floor, imports are not the work.
+    import assets.dhis2.assets
+    import assets.dhis2.client
+    import assets.dhis2.extract
+    import assets.loading  # noqa: F401
+
+    _fresh(folder)
+    started = begin()
+    pull(folder, url, values, is_whole=True)
+    loaded = _load(folder, values, _NoScales(), AT, is_whole=True)
+    return {**loaded, "seconds": time.perf_counter() - started}
 
 
 def load(folder: str, values: int) -> dict[str, Any]:
@@ -151,28 +292,87 @@ def floor_pull(folder: str, url: str, values: int) -> None:
                 file.write(block)
 
 
-def floor_load(folder: str, values: int) -> dict[str, Any]:
+def _typed(path: Path) -> Any:
+    """One landed file with its types."""
+    import polars as pl
+
+    return pl.read_parquet(path).with_columns(
+        pl.col("value").cast(pl.Float64, strict=False).alias("value_number"),
+        pl.col("period").str.to_date("%Y%m", strict=False).alias("period_start_on"),
+        pl.col("last_updated").str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", strict=False).alias("updated_at"),
+        pl.col("deleted").eq("true").fill_null(False).alias("is_deleted"),
+    )
+
+
+def floor_stage(folder: str) -> dict[str, Any]:
+    """The landed files, typed by polars."""
+    import polars as pl  # noqa: F401  (the import is not the work)
+
+    started = begin()
+    rows = sum(_typed(path).height for path in _landed(folder))
+    return {"seconds": time.perf_counter() - started, "rows": rows}
+
+
+def landed_sum(folder: str) -> dict[str, Any]:
+    """Sum of the landed values, for holding other clients' answers against."""
+    return {"sum": int(sum(_typed(path)["value_number"].sum() for path in _landed(folder)))}
+
+
+def floor_load(folder: str) -> dict[str, Any]:
     """The landed files, typed by polars and inserted into one DuckDB table."""
     import duckdb
-    import polars as pl
+    import polars as pl  # noqa: F401
 
     store = Path(folder) / "floor.duckdb"
     store.unlink(missing_ok=True)
-    started = time.perf_counter()
+    started = begin()
     with duckdb.connect(str(store)) as connection:
         for number, path in enumerate(_landed(folder)):
-            frame = pl.read_parquet(path).with_columns(
+            connection.register("landed", _typed(path).to_arrow())
+            connection.execute(
+                "insert into value select * from landed" if number else "create table value as from landed"
+            )
+        ((rows,),) = connection.execute("select count(*) from value").fetchall()
+    seconds = time.perf_counter() - started
+    store.unlink()
+    return {"seconds": seconds, "inserted": rows}
+
+
+def floor_json(folder: str, url: str, values: int) -> dict[str, Any]:
+    """What most scripts do: the values as JSON, year by year, a polars frame of each, one DuckDB table."""
+    import json
+
+    import duckdb
+    import polars as pl
+    import requests
+
+    from practice.dhis2.bulk import FIRST_YEAR, YEARS, Bulk
+
+    bulk, store = Bulk(SERVER, values), Path(folder) / "floor.duckdb"
+    store.unlink(missing_ok=True)
+    started = begin()
+    with duckdb.connect(str(store)) as connection:
+        for number, year in enumerate(range(FIRST_YEAR, FIRST_YEAR + YEARS)):
+            answer = requests.get(
+                f"{url}/api/dataValueSets.json",
+                params={"dataSet": bulk.data_set_uid, "orgUnit": bulk.root, "children": "true", "startDate": f"{year}-01-01",
+                        "endDate": f"{year}-12-31", "includeDeleted": "true"},
+                headers={"Authorization": f"ApiToken {TOKEN}"}, timeout=3600,
+            )  # fmt: skip
+            answer.raise_for_status()
+            frame = pl.DataFrame(json.loads(answer.content)["dataValues"]).with_columns(
                 pl.col("value").cast(pl.Float64, strict=False).alias("value_number"),
                 pl.col("period").str.to_date("%Y%m", strict=False).alias("period_start_on"),
-                pl.col("last_updated").str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", strict=False).alias("updated_at"),
-                pl.col("deleted").eq("true").fill_null(False).alias("is_deleted"),
+                pl.col("lastUpdated").str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", strict=False).alias("updated_at"),
             )
             connection.register("landed", frame.to_arrow())
             connection.execute(
                 "insert into value select * from landed" if number else "create table value as from landed"
             )
         ((rows,),) = connection.execute("select count(*) from value").fetchall()
-    return {"seconds": time.perf_counter() - started, "inserted": rows}
+    seconds = time.perf_counter() - started
+    store.unlink()
+    return {"seconds": seconds, "inserted": rows}
 
 
 # What both need -------------------------------------------------------------------------------------------------------

@@ -1,48 +1,73 @@
-"""One million respondents in fifty domains: what this house's estimates cost over plain svy, measured in one run.
+"""Respondents in fifty domains: what this house's estimates cost over plain svy.
 
-.venv/bin/python benchmarks/survey_estimation.py [respondents]
+Belongs here: the work and its floor per statistic, each started by `benchmarks.measure.run` in a process of its own.
 """
 
-import sys
-from collections.abc import Callable
-from time import perf_counter
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
-import numpy as np
-import polars as pl
-import svy
+from benchmarks.measure import Bench, Row, begin, compare, row, run
 
-from methods.survey_design import Design
-from methods.survey_estimation import DesignedSample
+STATISTICS = ("proportion", "mean", "total", "median")
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    started = perf_counter()
-    work()
-    return perf_counter() - started
+def survey_estimation(size: int, bench: Bench) -> Iterator[Row]:
+    """Four statistics of `size` respondents, 4,000 primary units in 100 strata, 50 domains."""
+    work = partial(_ask, "benchmarks.survey_estimation")
+    for statistic in STATISTICS:
+        stage = f"estimate: {statistic}"
+        if bench.wants(stage):
+            bench.tell(f"{size:,} respondents: {statistic}")
+            ours, plain = compare(
+                lambda statistic=statistic: work("ours", size, statistic),  # type: ignore[misc]
+                lambda statistic=statistic: work("plain", size, statistic),  # type: ignore[misc]
+                max(1, bench.repetitions - 1),
+            )
+            yield row(stage, size, ours, plain, "plain svy: estimate and standard error by domain")
 
 
-def main(n: int) -> None:
-    """Seconds of plain svy, seconds here, and the ratio, per statistic."""
+def _ask(module: str, function: str, *arguments: Any) -> Any:
+    return run(f"{module}:{function}", *arguments)
+
+
+def _respondents(n: int) -> Any:
+    import numpy as np
+    import polars as pl
+
     rng = np.random.default_rng(1)
-    frame = pl.DataFrame(
+    return pl.DataFrame(
         {
             "h": rng.integers(0, 100, n), "psu": rng.integers(0, 40, n), "w": rng.uniform(1, 9, n), "d": rng.integers(0, 50, n),
             "y": (rng.random(n) < 0.3).astype(float), "x": rng.lognormal(1, 1, n),
         }
     )  # fmt: skip
-    plain = svy.Sample(frame, svy.Design(stratum="h", psu="psu", wgt="w")).estimation
-    ours = DesignedSample(frame, Design("w", "h", "psu"))
-    pairs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
-        "proportion": (lambda: plain.prop("y", by="d"), lambda: ours.proportion("y", ["d"])),
-        "mean": (lambda: plain.mean("x", by="d", deff="wr"), lambda: ours.mean("x", ["d"])),
-        "total": (lambda: plain.total("x", by="d", deff="wr"), lambda: ours.total("x", ["d"])),
-        "median": (lambda: plain.median("x", by="d"), lambda: ours.median("x", ["d"])),
-    }
-    print(f"{n} respondents, 4000 units, 50 domains")
-    for name, (floor, work) in pairs.items():
-        base, cost = _seconds(floor), _seconds(work)
-        print(f"{name:12} svy {base:6.2f} s   here {cost:6.2f} s   ratio {cost / base:4.2f}")
 
 
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+def plain(n: int, statistic: str) -> dict[str, Any]:
+    """svy on the same sample."""
+    import svy
+
+    estimation = svy.Sample(_respondents(n), svy.Design(stratum="h", psu="psu", wgt="w")).estimation
+    started = begin()
+    if statistic == "proportion":
+        estimation.prop("y", by="d")
+    elif statistic == "mean":
+        estimation.mean("x", by="d", deff="wr")
+    elif statistic == "total":
+        estimation.total("x", by="d", deff="wr")
+    else:
+        estimation.median("x", by="d")
+    return {"seconds": time.perf_counter() - started}
+
+
+def ours(n: int, statistic: str) -> dict[str, Any]:
+    """The estimates as the pipeline makes them, with interval, reliability flag and effective sample size."""
+    from methods.survey_design import Design
+    from methods.survey_estimation import DesignedSample
+
+    sample = DesignedSample(_respondents(n), Design("w", "h", "psu"))
+    started = begin()
+    getattr(sample, statistic)("y" if statistic == "proportion" else "x", ["d"])
+    return {"seconds": time.perf_counter() - started}
