@@ -29,6 +29,7 @@ OWN_FAULTS = frozenset(
         "SettingsError",
         "StoreError",
         "StoreLocked",
+        "OutOfMemory",
         "LockHeld",
         "LandingError",
         "CriticalRuleFailed",

@@ -28,7 +28,8 @@ _OF_FILES = frozenset(
 
 NO_MEMORY = (
     "There was not enough memory: what was begun has been undone, the last good state stands. Let other programs give some "
-    "back, or give the service more (MemoryMax of its unit, mem_limit of its container), and run again."
+    "back, or give the service more (MemoryMax of its unit, mem_limit of its container, most_memory_mb in [warehouse] of the "
+    "settings), and run again."
 )
 NO_ROOM = (
     "A disk is full, or a file may not grow: what was begun has been undone, the last good state stands. Make room (old "
