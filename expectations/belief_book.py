@@ -32,6 +32,7 @@ class Belief(BaseModel):
     says_vi: str | None = Field(default=None, min_length=10)
     """The same for a provider who reads Vietnamese; needed where a provider is told of it (staging and core)."""
     why: str = Field(min_length=15)
+    why_vi: str | None = Field(default=None, min_length=15)
     severity: Severity
     level: Level
     dimension: Dimension = "internal"
@@ -155,6 +156,7 @@ def _from_belief(table: Table, book: Book, belief: Belief) -> Rule:
         table=table.name,
         description=belief.says,
         description_vi=belief.says_vi or "",
+        why_vi=belief.why_vi or "",
         why=belief.why,
         severity=belief.severity,
         level=belief.level,

@@ -37,6 +37,7 @@ class Finding:
     evaluated: int
     raised: str | None
     says_vi: str = ""
+    why_vi: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ def _finding(row: Sequence[Any]) -> Finding:
         table=row[1],
         severity=row[2],
         says=rule.description if rule else (row_bands.SAYS if is_band else row[0]),
+        why_vi=rule.why_vi if rule else (row_bands.WHY_VI if is_band else ""),
         says_vi=rule.description_vi if rule else (row_bands.SAYS_VI if is_band else ""),
         why=row[4],
         owner=rule.owner if rule else "",

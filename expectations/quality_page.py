@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Literal
 
-from expectations.provider_report import Finding, ProviderReport, TrendPoint
+from expectations.provider_report import ProviderReport, TrendPoint
 from expectations.provider_review import PeriodRate, ProviderReview
 from methods.outliers import statement
 
@@ -222,11 +222,11 @@ def _longest_line(cell: str) -> int:
     return max(len(re.sub(r"<[^>]+>", "", line)) for line in cell.split("<br>"))
 
 
-def _says(finding: Finding, language: Language) -> str:
-    """The rule in the page's language; in English, and marked as such, where nobody has put it into Vietnamese."""
-    if language == "vi" and finding.says_vi:
-        return escape(finding.says_vi)
-    return f'<span lang="en">{escape(finding.says)}</span>'
+def _in_language(english: str, vietnamese: str, language: Language) -> str:
+    """A sentence in the page's language; in English, and marked as such, where nobody has put it into Vietnamese."""
+    if language == "vi" and vietnamese:
+        return escape(vietnamese)
+    return f'<span lang="en">{escape(english)}</span>'
 
 
 def _findings(report: ProviderReport, words: dict[str, str], language: Language) -> str:
@@ -235,8 +235,8 @@ def _findings(report: ProviderReport, words: dict[str, str], language: Language)
     rows = [
         (
             f'<span class="{escape(finding.severity)}">{escape(words[finding.severity])}</span>',
-            _says(finding, language) + f"<br><small>{escape(finding.rule_code)}</small>",
-            escape(words["unrun"]) if finding.raised else f'<span lang="en">{escape(finding.why)}</span>',
+            _in_language(finding.says, finding.says_vi, language) + f"<br><small>{escape(finding.rule_code)}</small>",
+            escape(words["unrun"]) if finding.raised else _in_language(finding.why, finding.why_vi, language),
             f"{finding.rows:,}",
             escape(finding.owner),
         )

@@ -75,6 +75,7 @@ class Rule:
     form: Form
     is_structural: bool = False
     description_vi: str = ""
+    why_vi: str = ""
     broken_by: Mapping[str, str] = field(default_factory=dict)
     """Column -> SQL expression that turns one sound row into one this rule objects to: the proof that it can fail."""
 

@@ -35,6 +35,7 @@ def _rule(
     description: str,
     description_vi: str,
     why: str,
+    why_vi: str,
     form: Form,
     *,
     dimension: Dimension = "structure",
@@ -47,6 +48,7 @@ def _rule(
         description=description,
         description_vi=description_vi,
         why=why,
+        why_vi=why_vi,
         severity=severity,
         level=level,
         owner=table.owner,
@@ -81,6 +83,7 @@ def _columns_and_types(table: Table) -> Rule:
         "The table has exactly the catalogued columns and types.",
         "Bảng có đúng các cột và kiểu đã khai trong danh mục.",
         "A column that changed its type or name would be read as something else further down.",
+        "Cột đổi kiểu hoặc đổi tên sẽ bị đọc thành thứ khác ở các bước sau.",
         Query(sql),
     )
 
@@ -95,6 +98,7 @@ def _key_is_unique(table: Table) -> Rule:
         f"No two rows share the key ({key})" + (" among open rows." if table.history else "."),
         f"Không có hai dòng trùng khóa ({key})" + (" trong các dòng đang mở." if table.history else "."),
         "A doubled key doubles every sum above it; the store keeps no primary key, so this check is the guard.",
+        "Khóa trùng làm mọi tổng phía trên tăng gấp đôi; kho không có khóa chính nên kiểm tra này canh giữ.",
         Query(
             repeated,
             f"select batch._rowid from {{rows}} as batch join ({repeated}) as twice on {joined}"
@@ -111,6 +115,7 @@ def _is_present(table: Table, column: Column) -> Rule:
         f"{column.name} is never empty.",
         f"{column.name} không bao giờ để trống.",
         "The catalogue declares it needed: " + column.description,
+        "Danh mục khai cột này là cần thiết.",
         Expect("expect_column_values_to_not_be_null", {"column": column.name}),
         level="row",
         dimension="completeness",
@@ -131,6 +136,7 @@ def _is_known_code(table: Table, column: Column, codelist: str) -> Rule:
         f"{column.name} is a code of the list {codelist!r}.",
         f"{column.name} là một mã trong danh sách {codelist!r}.",
         "An unknown code is a finding for its provider, never a row to drop or to guess about.",
+        "Mã không rõ là việc báo cho đơn vị cung cấp, không phải dòng để bỏ hay để đoán.",
         form,
         level=_row_level(table),
     )
@@ -161,6 +167,7 @@ def _refers_to_a_row(table: Table, column: Column, reference: str) -> Rule:
         f"{column.name} names a row of {target_name}.",
         f"{column.name} chỉ đến một dòng của {target_name}.",
         "A figure whose unit, area or document is unknown falls out of every sum that joins to it.",
+        "Số liệu có đơn vị, địa bàn hoặc văn bản không rõ sẽ rơi khỏi mọi tổng nối với nó.",
         Query(sql, sql),
         # Beyond staging a lost target (an org unit deleted upstream while its data stay) must not cost the source its refresh.
         severity="critical" if table.schema_name == "staging" else "warning",

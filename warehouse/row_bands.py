@@ -28,6 +28,7 @@ RULE = "rows_as_expected"
 SAYS = "A load leaves as many rows behind as the reports owed, or the loads before it, let expect."
 SAYS_VI = "Sau mỗi lần nạp, số dòng đúng như dự kiến theo số báo cáo đến hạn hoặc theo các lần nạp trước."
 WHY = "A feed that was cut short or doubled is sound row by row; only the number of its rows tells."
+WHY_VI = "Nguồn bị cắt ngắn hoặc gửi gấp đôi vẫn đúng từng dòng; chỉ số dòng cho biết điều đó."
 
 EARLIER = 24
 """Slices looked back on: two years of months. Older ones tell of another network of facilities."""

@@ -121,7 +121,7 @@ def test_a_second_writing_touches_nothing(connection, tmp_path: Path):
                 "A reported count is a whole number.")),
         ("vi", ("Báo cáo còn thiếu", "Thay đổi đột ngột", "nhận ngày 2026-06-29", "202605 50 % (30 %)", "Trường dữ liệu",
                 "Số dòng dự kiến và thực có", "68 đến 139", "4 / 10", "ngoài khoảng",
-                "Số báo cáo là số nguyên.")),
+                "Số báo cáo là số nguyên.", "Người không có phần lẻ")),
     ],
 )  # fmt: skip
 def test_the_page_says_what_to_do_and_shows_no_record(connection, tmp_path: Path, language, words):
