@@ -43,7 +43,13 @@ def _draw(rows: list[dict[str, Any]], names: dict[str, str], language: str) -> N
     from rich.text import Text
 
     from warehouse.publishing import wording
-    from warehouse.publishing.claims import VERDICT_ORDER, computed_text, difference_text, statement_number
+    from warehouse.publishing.claims import (
+        VERDICT_ORDER,
+        compared_text,
+        computed_text,
+        difference_text,
+        statement_number,
+    )
 
     out = console()
     counts = Counter(row["verdict_code"] for row in rows)
@@ -60,7 +66,7 @@ def _draw(rows: list[dict[str, Any]], names: dict[str, str], language: str) -> N
         if mine:
             table.add_row(Text(names[code], style="bold"))
         for row in mine:
-            told = ". ".join(part for part in (row["compared_with"], row[f"reason_{language}"]) if part)
+            told = ". ".join(part for part in (compared_text(row, language), row[f"reason_{language}"]) if part)
             table.add_row(
                 *(Text(text) for text in (
                     row[f"statement_{language}"], statement_number(row, language), computed_text(row, language),

@@ -356,6 +356,29 @@ def statement_number(row: Mapping[str, Any], language: str) -> str:
     return f"{number}%" if row["unit_code"] == "percent" else f"{number} {unit}"
 
 
+_IN_VIETNAMESE = (
+    ("all years to", "cộng các năm đến"),
+    ("rank among the members", "thứ hạng trong các nước thành viên"),
+    ("numerator", "tử số"),
+    ("denominator", "mẫu số"),
+    ("register ", "sổ "),
+    ("destination=", "thị trường="),
+    ("category=", "nhóm="),
+    ("sex=", "giới="),
+    ("press report", "bài báo"),
+)
+"""The few words that `compared_with` puts between codes and citations."""
+
+
+def compared_text(row: Mapping[str, Any], language: str) -> str:
+    """What the claim was compared with, in the language: codes and names of publishers stay as they are."""
+    text = str(row["compared_with"] or "")
+    if language == "vi":
+        for english, vietnamese in _IN_VIETNAMESE:
+            text = text.replace(english, vietnamese)
+    return text
+
+
 def computed_text(row: Mapping[str, Any], language: str) -> str:
     """The computed figure with the practice mark, at one digit more than the statement gives; empty where there is none."""
     if row["compared_value"] is None:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from warehouse.catalogue.claim_catalogue import Claim
-from warehouse.publishing.claims import SCHEMA, SERIES_SCHEMA, check_claims
+from warehouse.publishing.claims import SCHEMA, SERIES_SCHEMA, check_claims, compared_text
 from warehouse.publishing.content import OBSERVATION_SCHEMA
 
 REGISTERS = {
@@ -201,6 +201,16 @@ def test_the_table_leaves_in_every_format_and_a_new_verdict_is_news(released, co
         for claims in (made, made.clear(), other)
     }
     assert len(prints) == 3
+
+
+def test_what_was_compared_is_told_in_both_languages(observe):
+    rows = [observe("LM01", "VNM", "2023", 100, destination_code="JPN")]
+    (row,) = checked(
+        rows, claim(LM01 | {"by": {"destination_code": ["JPN"]}, "periods": "sum_to", "quantity": "value"})
+    )
+    assert compared_text(row, "en") == "LM01 VNM destination=JPN, all years to 2023"
+    assert compared_text(row, "vi") == "LM01 VNM thị trường=JPN, cộng các năm đến 2023"
+    assert compared_text(row | {"compared_with": None}, "vi") == ""
 
 
 def test_the_command_reads_the_current_release(released, monkeypatch, capsys, tmp_path):

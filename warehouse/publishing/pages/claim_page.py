@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from warehouse.catalogue.table_catalogue import load_codelist
-from warehouse.publishing.claims import VERDICT_ORDER, computed_text, difference_text, statement_number
+from warehouse.publishing.claims import VERDICT_ORDER, compared_text, computed_text, difference_text, statement_number
 from warehouse.publishing.display import PRACTICE_MARK, period_text
 from warehouse.publishing.pages.page import Page, Site
 
@@ -42,7 +42,7 @@ def _row(site: Site, row: Row) -> dict[str, Any]:
         "computed_period": "" if value is None else period_text(row["compared_period_code"] or "", lang),
         "mark": PRACTICE_MARK if row["is_practice"] else "",
         "difference": difference_text(row, lang),
-        "with": row["compared_with"] or "",
+        "with": compared_text(row, lang),
         "reason": row[f"reason_{lang}"] or "",
         "source": ", ".join(part for part in (row["citation"], row["edition"], row["stated_in"]) if part),
     }
