@@ -28,6 +28,7 @@ from warehouse.schema import create_statement, current_view_statement
 VERSIONS = (40, 41, 42, 43, 44)
 CORE = (
     "core.org_unit",
+    "core.org_unit_earlier_place",
     "core.data_set_assignment",
     "core.data_set_registration",
     "core.data_value",
@@ -302,10 +303,10 @@ def test_a_second_pull_of_nothing_new_changes_nothing(
     ]
 
 
-def test_a_unit_that_moves_takes_its_old_records_along(
+def test_a_unit_that_moves_keeps_its_old_records_where_it_lay(
     stub_world: Any, entries: dict[str, Table], mapping_of: Callable[..., InstanceMapping], folders: Iterator[Path]
 ) -> None:
-    """Countries and areas of records that no pull touched follow the hierarchy, as in a full pull."""
+    """The hierarchy of the day of the referral decides, also for records that no pull touched; the stay that ended is on record."""
     world = stub_world(42)
     world.create()
     world.tick(days=2)
@@ -331,6 +332,11 @@ def test_a_unit_that_moves_takes_its_old_records_along(
     assert store.connection.execute(
         "select path from core.org_unit_current where org_unit_uid = 'Facility001'"
     ).fetchall() == [("/RootVnm0001/Province009/Facility001",)]
+    assert store.connection.execute(area).fetchall() == [("VN34-91", "VNM")]
+    stays = "select path, province_area_code, valid_from_on::varchar from core.org_unit_earlier_place_current"
+    assert store.connection.execute(f"{stays} where org_unit_uid = 'Facility001'").fetchall() == [
+        ("/RootVnm0001/Facility001", "VN34-91", "0001-01-01")
+    ]
 
 
 @pytest.mark.parametrize("broken_at", [1, 2, 3, 5, 8, 11])
