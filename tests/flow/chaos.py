@@ -124,7 +124,9 @@ def refresh(river: Any, source: str, *, is_release: bool = False, are_runs_elsew
             done = job_of(name).execute_in_process(
                 instance=instance, raise_on_error=False, run_config={"loggers": {"progress": {}}}
             )
-            faults = [e.step_failure_data.error.to_string() for e in done.all_events if e.is_step_failure]
+            errors = [e.step_failure_data.error for e in done.all_events if e.is_step_failure]
+            errors += [e.job_failure_data.error for e in done.all_events if e.is_job_failure and not errors]
+            faults = [error.to_string() for error in errors if error]
             told[name] = {"success": done.success, "faults": faults, "cpu_seconds": time.process_time()}
     return told
 
@@ -224,7 +226,9 @@ class Tally:
         elif "fault" in told:
             sentences = [f"no refresh: {told['fault']}"]
         else:
-            sentences = [last_cause(fault) for job in told.values() for fault in job["faults"]] or ["it completed"]
+            sentences = [last_cause(fault) for job in told.values() for fault in job["faults"]]
+            is_done = all(job["success"] for job in told.values())
+            sentences = sentences or ["it completed" if is_done else "it failed without a word"]
         for sentence in sentences:
             self.said[sentence] = self.said.get(sentence, 0) + 1
 
@@ -450,10 +454,16 @@ def starve_memory(ground: Ground, tally: Tally, runs: int, chance: random.Random
     what grew (here: this process, watching its size)."""
     for number in range(runs):
 
-        def small_store(megabytes: float = chance.uniform(1, 12)) -> None:
+        def small_store(megabytes: int = chance.randint(1, 4)) -> None:
             from warehouse import store
 
-            store.CONFIGURATION["memory_limit"] = f"{megabytes:.1f}MB"
+            begin = store.Warehouse.__init__
+
+            def begin_small(self: Any, *arguments: Any, **options: Any) -> None:
+                begin(self, *arguments, **options)
+                self.memory_mb = self.most_memory_mb = megabytes
+
+            store.Warehouse.__init__ = begin_small  # type: ignore[method-assign]
             store.CONFIGURATION["max_temp_directory_size"] = "0MB"
 
         def small_space(more: float = chance.uniform(20, 300) * (1 << 20)) -> None:
