@@ -122,8 +122,6 @@ def block_of(system: CountSystem, cells: IntArray, *, is_informed: bool, letters
     """The block of these hidden cells. An informed attacker also uses the letters: primary means small, secondary
     means not small; `letters` says per cell of the system what its letter tells, where that is not its true kind.
     """
-    part = system.equations[:, cells]
-    touched = np.flatnonzero(np.diff(part.indptr))
     truth = system.truth[cells]
     ceiling = int(4 * system.truth[cells].sum() + 4 * system.need.max(initial=0) + 1000)
     lower = np.zeros(len(cells))
@@ -134,7 +132,7 @@ def block_of(system: CountSystem, cells: IntArray, *, is_informed: bool, letters
         lower = np.where(told == TOLD_SMALL, system.small_low[cells], large_low).astype(float)
         upper = np.where(told == TOLD_SMALL, np.minimum(system.small_high[cells], ceiling), ceiling).astype(float)
         lower, upper = np.minimum(lower, truth), np.maximum(upper, truth)
-    return Block(cells, part[touched], truth, lower, upper, ceiling)
+    return Block(cells, system.equations_among(cells), truth, lower, upper, ceiling)
 
 
 def feasible_intervals(
@@ -178,7 +176,7 @@ def _reached_by(
     """Least and greatest value of each cell over the truth and all certificates that hold."""
     least, greatest = system.truth.copy(), system.truth.copy()
     bounds = block_of(system, np.arange(system.cell_count), is_informed=is_informed, letters=letters)
-    columns = system.equations.tocsc()
+    columns = system.by_cell
     for certificate in certificates:
         cells = np.fromiter(certificate.keys(), dtype=np.int64)
         change = np.fromiter(certificate.values(), dtype=np.int64)

@@ -18,6 +18,7 @@ from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from methods.disclosure.intervals import Block, block_of
+from methods.disclosure.parts import independent_parts
 from methods.disclosure.solver import Programme
 from methods.disclosure.system import BoolArray, CountSystem, FloatArray, IntArray
 
@@ -35,8 +36,10 @@ CLEANING_BLOCK_CELLS = 1000
 WARM_BLOCK_CELLS = 2000
 # Groups up to this size get a second, re-weighted programme per target: fewer cells hidden for twice the time.
 REWEIGHTED_GROUP_CELLS = 3000
-# Programmes that cleaning may spend on one release: it saves cells, it does not protect any. Dearest rows come first.
-CLEANING_SOLVES = 1000
+# Programmes that cleaning may spend on one independent part, and for each of its cells: it saves cells, it does not protect
+# any. Dearest rows come first.
+CLEANING_SOLVES = 25
+CLEANING_SOLVES_PER_CELL = 0.05
 CLEANING_BRANCHING_CELLS = 150
 # Groups of connected cells up to this size are searched by integer programmes around the target; larger ones by one linear
 # programme over the whole group, which keeps its basis from target to target.
@@ -81,19 +84,26 @@ def choose_suppression(
     was, another is rid of what it does not need any more. With `informed_width` each primary cell keeps that many further
     values even for a reader who uses the statuses (primary = small). `ignore` lists cells whose demand is hopeless and accepted.
     """
-    search = _Search(system, primary_rows, hints, hint_discount, frozenset(ignore))
-    if hints is not None and hint_primary is not None:
-        search.keep_last(hints, hint_primary, hint_unmoved, informed_width)
-    search.protect_all(is_informed=False, width=None)
-    if informed_width > 0:
-        search.protect_all(is_informed=True, width=informed_width)
-    search.clean(informed_width)
-    return SuppressionPattern(
-        search.hidden_rows,
-        primary_rows.copy(),
-        tuple(sorted(search.hopeless[False])),
-        tuple(search.tables.change_of.values()),
-    )
+    hidden = primary_rows.copy()
+    ignored = np.isin(np.arange(system.cell_count), list(ignore))
+    hopeless = np.flatnonzero(ignored | (system.never_hidden() & (system.need > 0))).tolist()
+    certificates: list[Mapping[int, int]] = []
+    for part in independent_parts(system):
+        rows, cells = part.rows, part.cells
+        search = _Search(
+            part.system, primary_rows[rows], _of(hints, rows), hint_discount, frozenset(np.flatnonzero(ignored[cells]))
+        )
+        search.run(_of(hints, rows), _of(hint_primary, rows), _of(hint_unmoved, rows), informed_width)
+        hidden[rows] = search.hidden_rows
+        hopeless += cells[sorted(search.hopeless[False])].tolist()
+        certificates += [
+            {int(cells[cell]): shift for cell, shift in change.items()} for change in search.tables.change_of.values()
+        ]
+    return SuppressionPattern(hidden, primary_rows.copy(), tuple(sorted(set(hopeless))), tuple(certificates))
+
+
+def _of(marks: BoolArray | None, rows: IntArray) -> BoolArray | None:
+    return None if marks is None else np.asarray(marks[rows])
 
 
 class _Search:
@@ -118,7 +128,7 @@ class _Search:
         self.fixed = system.never_hidden()
         self.hopeless: dict[bool, set[int]] = {False: set(ignore), True: set(ignore)}
         self.tables = _Tables()
-        self.by_cell = system.equations.tocsc()
+        self.by_cell = system.by_cell
         self.group_of = np.full(system.cell_count, -1)
         self.groups = system.components(~self.fixed)
         for number, cells in enumerate(self.groups):
@@ -130,6 +140,21 @@ class _Search:
         self.kept_rows: IntArray = np.array([], dtype=np.int64)
         self.rows_of = system.revealed_by
         self.open_cost = self._open_cost()
+
+    def run(
+        self,
+        hints: BoolArray | None,
+        hint_primary: BoolArray | None,
+        hint_unmoved: BoolArray | None,
+        informed_width: int,
+    ) -> None:
+        """Every demand that can be met is met: last time's pattern first, then the search, then cleaning."""
+        if hints is not None and hint_primary is not None:
+            self.keep_last(hints, hint_primary, hint_unmoved, informed_width)
+        self.protect_all(is_informed=False, width=None)
+        if informed_width > 0:
+            self.protect_all(is_informed=True, width=informed_width)
+        self.clean(informed_width)
 
     def _open_cost(self) -> FloatArray:
         """What hiding each cell would cost now: the weight of the rows that still reveal it."""
@@ -394,8 +419,7 @@ class _Search:
     def _move(self, cell: int, shift: int, local: IntArray, is_informed: bool) -> bool:
         """Finds another table in which the target differs by `shift`; hides the rows that must be hidden for it."""
         system = self.system
-        part = system.equations[:, local]
-        part = part[np.flatnonzero(np.diff(part.indptr))]
+        part = system.equations_among(local)
         low, high = self._limits(local, 3 * abs(shift), is_informed)
         position = int(np.searchsorted(local, cell))
         if not low[position] <= shift <= high[position]:
@@ -530,8 +554,9 @@ class _Search:
         for number, group in enumerate(groups):
             number_of[group] = number
         blocks: dict[tuple[int, bool], Block] = {}
+        allowed = CLEANING_SOLVES + CLEANING_SOLVES_PER_CELL * system.cell_count
         for row in candidates:
-            if self.cleaning_solves > CLEANING_SOLVES:
+            if self.cleaning_solves > allowed:
                 break
             cells = by_row.indices[by_row.indptr[row] : by_row.indptr[row + 1]]
             shown = [int(cell) for cell in cells if number_of[cell] >= 0]
@@ -592,9 +617,8 @@ class _Wide:
     """The cheapest change over a whole group of cells as one linear programme in upward and downward moves."""
 
     def __init__(self, system: CountSystem, cells: IntArray, low: FloatArray, high: FloatArray) -> None:
-        part = system.equations[:, cells]
         self.cells = cells
-        self.part = part[np.flatnonzero(np.diff(part.indptr))]
+        self.part = system.equations_among(cells)
         self.low, self.high = low, high
         matrix = sparse.hstack([self.part, -self.part]).tocsr()
         count = len(cells)
@@ -653,6 +677,9 @@ class _Tables:
         self.by_cell: dict[int, dict[int, int]] = {}
         self.informed: set[int] = set()
         self._next = 0
+        # Least and greatest change per cell over all tables, and over the informed ones: asked for a hundred times as often
+        # as it moves.
+        self._ends: dict[bool, dict[int, tuple[int, int]]] = {False: {}, True: {}}
 
     def add(self, cells: IntArray, change: IntArray, is_informed: bool) -> None:
         """One more table; an informed one also respects what the statuses tell."""
@@ -662,19 +689,28 @@ class _Tables:
         number = self._next
         self._next += 1
         self.change_of[number] = dict(zip(cells[moved].tolist(), change[moved].tolist(), strict=True))
+        kinds = (False, True) if is_informed else (False,)
         for cell, value in self.change_of[number].items():
             self.by_cell.setdefault(cell, {})[number] = value
+            for kind in kinds:
+                if (ends := self._ends[kind].get(cell)) is not None:
+                    self._ends[kind][cell] = min(ends[0], value), max(ends[1], value)
         if is_informed:
             self.informed.add(number)
 
     def reach(self, cell: int, is_informed: bool, without: set[int] | frozenset[int] = frozenset()) -> int:
         """How far apart the values of this cell lie in the tables, the truth included."""
-        least = greatest = 0
-        for number, value in self.by_cell.get(cell, {}).items():
-            if least <= value <= greatest or number in without or (is_informed and number not in self.informed):
-                continue
-            least, greatest = min(least, value), max(greatest, value)
-        return greatest - least
+        ends = None if without else self._ends[is_informed].get(cell)
+        if ends is None:
+            least = greatest = 0
+            for number, value in self.by_cell.get(cell, {}).items():
+                if least <= value <= greatest or number in without or (is_informed and number not in self.informed):
+                    continue
+                least, greatest = min(least, value), max(greatest, value)
+            ends = least, greatest
+            if not without:
+                self._ends[is_informed][cell] = ends
+        return ends[1] - ends[0]
 
     def moving(self, cells: Iterable[int]) -> set[int]:
         """Tables that move one of these cells."""
@@ -685,4 +721,6 @@ class _Tables:
         for number in list(numbers):
             for cell in self.change_of.pop(number):
                 del self.by_cell[cell][number]
+                self._ends[False].pop(cell, None)
+                self._ends[True].pop(cell, None)
             self.informed.discard(number)

@@ -11,6 +11,7 @@ Choosing and auditing do not belong here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,12 +63,22 @@ class CountSystem:
         fixed = (self.revealed_by @ (~self.row_is_hideable).astype(np.int64)) > 0
         return np.asarray(fixed | self.known)
 
+    @cached_property
+    def by_cell(self) -> sparse.csc_array:
+        """The equations stored by cell: some cells of a large system are taken out without a look at the others."""
+        return sparse.csc_array(self.equations)
+
+    def equations_among(self, cells: IntArray) -> sparse.csr_array:
+        """The equations that these cells take part in, with only these cells in them."""
+        part = sparse.csr_array(self.by_cell[:, cells])
+        return part[np.flatnonzero(np.diff(part.indptr))]
+
     def components(self, cells: BoolArray) -> list[IntArray]:
         """The marked cells in groups that no equation connects; groups and members in ascending order."""
         index = np.flatnonzero(cells)
         if index.size == 0:
             return []
-        part = self.equations[:, index]
+        part = sparse.csr_array(self.by_cell[:, index])
         pattern = sparse.csr_array((np.ones(part.nnz, dtype=np.int8), part.indices, part.indptr), shape=part.shape)
         graph = (pattern.T.astype(np.int32) @ pattern.astype(np.int32)).tocsr()
         _, label = sparse.csgraph.connected_components(graph, directed=False)

@@ -18,6 +18,7 @@ from methods.disclosure import (
     is_dominated,
     is_primary_count,
 )
+from methods.disclosure.parts import independent_parts
 from methods.disclosure.relations import AreaLink, nested
 from methods.disclosure.rounded import counts_behind
 from methods.disclosure.solver import Programme
@@ -252,6 +253,83 @@ def test_two_frames_of_provinces_make_two_sums_and_a_succession() -> None:
 def test_weeks_across_a_month_are_contained_not_summed() -> None:
     found = dict(nested({"whole": (0, 30), "a": (0, 12), "b": (10, 20), "c": (20, 28)}))
     assert found["whole"] in (("a", "c"), ("b",))
+
+
+def side_by_side(*tables: tuple[tuple[int, int], ...]) -> CountSystem:
+    """The systems of several tables in one, without any tie between them."""
+    parts = [table_system(table) for table in tables]
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in CountSystem.__dataclass_fields__
+        if name not in ("revealed_by", "equations")
+    }
+    blocks = {
+        name: sparse.csr_array(sparse.block_diag([getattr(part, name) for part in parts]))
+        for name in ("revealed_by", "equations")
+    }
+    return CountSystem(**joined, **blocks)
+
+
+def test_tables_that_nothing_ties_are_searched_apart() -> None:
+    """Twice the worked example and a table without a small cell: two parts, the pattern of each as if it stood alone."""
+    calm = ((12, 9), (7, 8), (20, 15))
+    system = side_by_side(TABLE, calm, TABLE)
+    size = table_system().cell_count
+    parts = list(independent_parts(system))
+    assert [part.cells.tolist() for part in parts] == [list(range(size)), list(range(2 * size, 3 * size))]
+    for part in parts:
+        assert np.array_equal(part.system.truth, table_system().truth)
+        assert np.array_equal(part.system.equations.toarray(), table_system().equations.toarray())
+        assert np.array_equal(part.system.revealed_by.toarray(), table_system().revealed_by.toarray())
+    primary = np.zeros(system.row_count, dtype=bool)
+    primary[[SMALL, 2 * size + SMALL]] = True
+    pattern = choose_suppression(system, primary)
+    assert np.flatnonzero(pattern.hidden_rows).tolist() == [
+        0,
+        1,
+        2,
+        3,
+        2 * size,
+        2 * size + 1,
+        2 * size + 2,
+        2 * size + 3,
+    ]
+    ends = bounds(system, pattern.hidden_rows)
+    assert (ends[SMALL], ends[2 * size + SMALL]) == ((0, 10), (0, 10))
+
+
+def test_a_row_that_reveals_two_cells_ties_their_tables() -> None:
+    """A share reveals its numerator and its denominator: hiding it for one hides the other."""
+    builder = SystemBuilder()
+    left, right = builder.add_cell(3), builder.add_cell(30)
+    builder.add_row([left, right], 1.0)
+    builder.demand(left, 5, 1, 4)
+    builder.add_row([builder.add_cell(7)], 1.0)
+    assert [part.cells.tolist() for part in independent_parts(builder.freeze())] == [[left, right]]
+
+
+def test_what_is_public_anyway_ties_nothing_and_is_reported() -> None:
+    system = table_system()
+    known = CountSystem(
+        **{**{name: getattr(system, name) for name in system.__dataclass_fields__}, "known": ~hide(system, SMALL)}
+    )
+    assert [part.cells.tolist() for part in independent_parts(known)] == [[SMALL]]
+    everything = CountSystem(
+        **{**{name: getattr(system, name) for name in system.__dataclass_fields__}, "known": ~hide(system)}
+    )
+    assert list(independent_parts(everything)) == []
+    assert choose_suppression(everything, hide(everything, SMALL)).unprotectable == (SMALL,)
+
+
+def test_the_solver_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """HiGHS is a C++ library that writes to the terminal by itself; a refresh's own lines must stand alone."""
+    system = side_by_side(TABLE, ((4, 4), (4, 30), (3, 2)))
+    primary = np.asarray(system.need[: system.row_count] > 0)
+    pattern = choose_suppression(system, primary)
+    feasible_intervals(system, pattern.hidden_rows, is_informed=True)
+    impossible = Programme(sparse.csr_array(np.ones((1, 2))), np.array([9.0]), np.zeros(2), np.ones(2))
+    assert impossible.solve(np.array([1.0, 2.0])) is None
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
