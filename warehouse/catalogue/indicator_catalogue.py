@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from warehouse.catalogue.measure_columns import with_every_column
 from warehouse.catalogue.table_catalogue import CatalogueError
 
 CATALOGUE = Path(__file__).parent
@@ -299,11 +300,15 @@ class IndicatorCatalogue:
     models: Path = MODELS
 
     def measure_sql(self, name: str) -> str:
-        """The SELECT of a measure, without its closing semicolon. CatalogueError when the file is missing."""
+        """The SELECT of a measure with every standard column, then its filter columns, without a closing semicolon.
+
+        What its file leaves out has its usual value (`measure_columns`). CatalogueError when the file is missing.
+        """
         path = self.models / f"{name}.sql"
         if not path.exists():
             raise CatalogueError(f"measure {name!r} has no file {path.name} in {path.parent}.", file=path.name)
-        return path.read_text(encoding="utf-8").strip().rstrip(";")
+        sql = path.read_text(encoding="utf-8").strip().rstrip(";")
+        return with_every_column(sql, (*STANDARD_COLUMNS, *self.measures[name].filter_columns))
 
     def denominator_use(self, indicator: Indicator) -> MeasureUse | None:
         """The denominator of an indicator with a named entry resolved; None when it does not divide."""

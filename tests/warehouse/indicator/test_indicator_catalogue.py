@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from warehouse.catalogue.indicator_catalogue import (
@@ -17,6 +18,7 @@ from warehouse.catalogue.indicator_catalogue import (
     load_catalogue,
     load_indicators,
 )
+from warehouse.catalogue.measure_columns import USUAL, selected_columns, with_every_column
 from warehouse.catalogue.table_catalogue import CatalogueError, load_codelist
 from warehouse.indicator_sql import compile_sql
 
@@ -68,6 +70,36 @@ def test_every_measure_yields_the_standard_columns_then_its_filters(name: str, w
     columns = [row[0] for row in world.connection.execute(f"describe {sql}").fetchall()]
     assert tuple(columns[: len(STANDARD_COLUMNS)]) == STANDARD_COLUMNS
     assert tuple(columns[len(STANDARD_COLUMNS) :]) == known.measures[name].filter_columns
+
+
+def test_what_a_select_leaves_out_has_its_usual_value() -> None:
+    sql = """-- One visit.
+select
+    -- first, second
+    concat_ws(':', place, day) as event_code,
+    visit.area_code,
+    case when sex in ('F', 'M') then sex else '_U' end as sex_code,
+    1.0 as quantity
+from (select 1 as other from visit) as visit"""
+    assert selected_columns(sql) == ("event_code", "area_code", "sex_code", "quantity")
+    assert with_every_column(sql, ("event_code", "area_code", "sex_code", "quantity")) == sql
+    filled = with_every_column(sql, ("event_code", "area_code", "sex_code", "age_code", "quantity", "lower"))
+    assert filled.startswith(
+        "select\n    event_code,\n    area_code,\n    sex_code,\n    '_T' as age_code,\n    quantity,\n    null::double as lower\nfrom ("
+    )
+
+
+def test_a_select_without_a_number_is_refused_by_the_name_of_the_column(world: Any) -> None:
+    sql = with_every_column("select\n    'a' as event_code\nfrom core.area", ("event_code", "quantity"))
+    with pytest.raises(duckdb.Error, match="quantity"):
+        world.connection.execute(sql)
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.glob("*.sql")), ids=lambda path: path.stem)
+def test_no_measure_repeats_a_usual_value(path: Path) -> None:
+    """A constant that every measure may leave out is written nowhere again; 200 such lines were."""
+    lines = {line.strip().rstrip(",") for line in path.read_text(encoding="utf-8").splitlines()}
+    assert lines & {f"{value} as {name}" for name, value in USUAL.items()} == set()
 
 
 def test_every_model_has_an_entry_and_a_comment() -> None:

@@ -3,11 +3,9 @@ select
     referral_code as event_code,
     -- A referral from an unknown province still counts for the country.
     coalesce(nullif(from_area_code, '_U'), from_country_code) as area_code,
-    null::varchar as period_type_code,
     referred_on as period_start_on,
     referred_on as period_end_on,
     coalesce(sex_code, '_U') as sex_code,
-    '_T' as age_code,
     coalesce(migrant_status_code, '99') as migrant_status_code,
     coalesce(migrant_basis_code, '_T') as migrant_basis_code,
     coalesce(from_country_code, '_U') as origin_code,
@@ -17,14 +15,8 @@ select
         when received_on is not null then date_diff('day', referred_on, received_on)
         else date_diff('day', referred_on, $as_at::date)
     end::double as quantity,
-    null::double as lower,
-    null::double as upper,
-    null::double as se,
-    null::varchar as interval_code,
     1::bigint as records,
     received_on is not null as is_observed,
-    null::varchar as status_code,
-    null::varchar as footnote_code,
     'dhis2' as source_code,
     receipt_id,
     is_practice,

@@ -46,7 +46,6 @@ select
     case when is_shown then se end as se,
     case when is_shown then interval_code end as interval_code,
     n_unweighted::bigint as records,
-    true as is_observed,
     case reliability_code
         when 'bracketed' then 'U'
         when 'unreliable' then 'U'
