@@ -8,6 +8,7 @@ A record is known by the digest of its table, source and content: the same wrong
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,7 +58,12 @@ def quarantine_id(table: Table, source_code: str, record: Mapping[str, Any]) -> 
 
 
 def _text(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, ensure_ascii=False, sort_keys=True, default=str)
+    """The record as JSON, which has no NaN and no infinity: they are kept as texts."""
+    plain = {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+    }
+    return json.dumps(plain, ensure_ascii=False, sort_keys=True, default=str)
 
 
 def _digest(table: Table, source_code: str, text: str) -> str:

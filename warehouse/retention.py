@@ -232,10 +232,11 @@ def _remove_landed(landing: Landing, ids: Mapping[str, set[str]], found: Enforce
     for source, due_here in ids.items():
         if not due_here:
             continue
-        pattern = re.compile("|".join(sorted(map(re.escape, due_here))).encode())
+        known = frozenset(text.encode() for text in due_here)
 
-        def keep(line: bytes, pattern: re.Pattern[bytes] = pattern, gone: Collection[str] = due_here) -> bytes | None:
-            return _line_without(line, gone) if pattern.search(line) else line
+        def keep(line: bytes, known: frozenset[bytes] = known, gone: Collection[str] = due_here) -> bytes | None:
+            # One set look-up a word: a pattern of 700 alternatives took two minutes over 5,000 lines.
+            return line if known.isdisjoint(_WORD.findall(line)) else _line_without(line, gone)
 
         for receipt in landing.receipts(source):
             after, lines = landing.rewrite(receipt, keep)
@@ -243,6 +244,10 @@ def _remove_landed(landing: Landing, ids: Mapping[str, set[str]], found: Enforce
                 found.landed_lines[source] = found.landed_lines.get(source, 0) + lines
                 rewritten.append(after)
     return rewritten
+
+
+_WORD = re.compile(rb"[A-Za-z0-9]+")
+"""UIDs and tokens are letters and digits, so a word of a line is one of them whole or not at all."""
 
 
 def _line_without(line: bytes, gone: Collection[str]) -> bytes | None:

@@ -292,32 +292,57 @@ def _copy_rows(stream: Any, names: list[str], writer: Any, elements: frozenset[s
     return counts
 
 
-def json_rows(answer: Mapping[str, Any]) -> Iterator[dict[str, str | None]]:
+class ValueFormError(ValueError):
+    """A JSON answer of data values is not of the form that the API documents. The message says where, never what stood there."""
+
+
+_MEMBERS: Mapping[str, str] = {
+    "dataElement": "data_element", "period": "period", "orgUnit": "org_unit", "categoryOptionCombo": "category_option_combo",
+    "attributeOptionCombo": "attribute_option_combo", "value": "value", "lastUpdated": "last_updated",
+}  # fmt: skip
+_HOISTED = ("period", "orgUnit", "attributeOptionCombo")
+_MUST = ("period", "orgUnit", "attributeOptionCombo")
+
+
+def json_rows(answer: Any) -> Iterator[dict[str, str | None]]:
     """Rows of a dataValueSets JSON answer under our column names, with keys that 2.43 hoists to the top filled in.
 
-    `{}`, an empty list and a header without rows are all "no values". Raises CutOffError... never; a row whose period, org
-    unit or attribute option combo stands neither in it nor at the top raises KeyError naming the field.
+    `{}`, an empty list and a header without rows are all "no values". Raises ValueFormError for another form, and for a row whose
+    period, org unit or attribute option combo stands neither in it nor at the top.
     """
-    hoisted = {key: answer.get(key) for key in ("period", "orgUnit", "attributeOptionCombo")}
-    for row in answer.get("dataValues") or []:
-        filled = {key: row.get(key) if row.get(key) is not None else value for key, value in hoisted.items()}
-        lacking = [key for key, value in filled.items() if value is None]
+    rows = answer.get("dataValues") if isinstance(answer, Mapping) else answer
+    if not isinstance(rows, list | None):
+        raise ValueFormError("dataValues is no list")
+    top = {key: answer.get(key) for key in _HOISTED} if isinstance(answer, Mapping) else {}
+    for number, row in enumerate(rows or [], start=1):
+        if not isinstance(row, Mapping):
+            raise ValueFormError(f"data value {number} is no object")
+        filled = {key: row[key] if row.get(key) is not None else top.get(key) for key in _MEMBERS}
+        lacking = [key for key in _MUST if filled[key] is None]
         if lacking:
-            raise KeyError(lacking[0])
+            raise ValueFormError(f"data value {number} has no {lacking[0]}")
         yield {
-            "data_element": row.get("dataElement"),
-            "period": filled["period"],
-            "org_unit": filled["orgUnit"],
-            "category_option_combo": row.get("categoryOptionCombo"),
-            "attribute_option_combo": filled["attributeOptionCombo"],
-            "value": None if row.get("value") is None else str(row["value"]),
-            "last_updated": row.get("lastUpdated"),
+            **{ours: _plain_text(filled[key], key, number) for key, ours in _MEMBERS.items()},
             "deleted": "true" if row.get("deleted") is True else None,
         }
 
 
-def copy_json(answer: Mapping[str, Any], target: IO[bytes], elements: frozenset[str]) -> ChunkCounts:
-    """As `copy_csv`, from a JSON answer: for a server or proxy that does not offer CSV."""
+def _plain_text(value: Any, key: str, number: int) -> str | None:
+    """A plain JSON value as text. Raises ValueFormError for anything else, and for text that is half a character."""
+    if value is None:
+        return None
+    if not isinstance(value, str | int | float):
+        raise ValueFormError(f"{key} of data value {number} is no plain value")
+    try:
+        text = str(value)
+        text.encode()
+    except ValueError as fault:  # a lone surrogate, or a number of more digits than Python prints
+        raise ValueFormError(f"{key} of data value {number} cannot be written as text") from fault
+    return text
+
+
+def copy_json(answer: Any, target: IO[bytes], elements: frozenset[str]) -> ChunkCounts:
+    """As `copy_csv`, from a JSON answer: for a server or proxy that does not offer CSV. Raises ValueFormError."""
     rows = list(json_rows(answer))
     mapped = [row for row in rows if row["data_element"] in elements]
     pyarrow.parquet.write_table(pa.Table.from_pylist(mapped, schema=LANDED_SCHEMA), target, compression="zstd")

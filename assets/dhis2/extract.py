@@ -18,13 +18,13 @@ from typing import Any, Final, Literal, TypeVar
 import pyarrow.parquet
 
 from assets.dhis2 import aggregate, metadata, tracker
-from assets.dhis2.aggregate import Chunk, ChunkCounts
+from assets.dhis2.aggregate import Chunk, ChunkCounts, ValueFormError
 from assets.dhis2.client import CSV, Credential, Dhis2Client
-from assets.dhis2.errors import FormatNotOfferedError, TooLargeError
+from assets.dhis2.errors import FormatNotOfferedError, ResponseShapeError, TooLargeError
 from assets.dhis2.instants import format_instant, minus_overlap, parse_instant
 from assets.dhis2.mapping import InstanceMapping
 from assets.dhis2.metadata import ServerFacts
-from assets.dhis2.referral import FIELDS, UID_FIELDS, landed_record
+from assets.dhis2.referral import FIELDS, UID_FIELDS, RecordFormError, landed_record, require_form
 from assets.dhis2.tracker import Listing, Position
 from methods.pseudonym import Pseudonymiser
 from warehouse.landing import Pull, Receipt
@@ -288,7 +288,7 @@ class _Run:
             updated_after=since,
         )
         for page in tracker.pages(self.client, self.facts.dialect, listing, start):
-            rows = [record for row in page.rows if (record := landed(row)) is not None]
+            rows = [record for row in self._in_form(page.rows, part) if (record := landed(row)) is not None]
             erased += len(page.rows) - len(rows)
             number += 1
             pull.write(f"{part}-{number:06d}.jsonl", b"".join(_json_line(row) for row in rows))
@@ -308,6 +308,20 @@ class _Run:
         if shortfall:
             self.counts[f"{part}_withheld"] = shortfall
         self._finish(pull, part, landed_rows, since, begun)
+
+    def _in_form(self, rows: Sequence[Any], part: str) -> Sequence[Any]:
+        """The rows, every one of the documented form. Raises ResponseShapeError naming the first that is not."""
+        for number, row in enumerate(rows, start=1):
+            try:
+                require_form(row)
+            except RecordFormError as fault:
+                raise ResponseShapeError(
+                    f"record {number} of a page of {part}: {fault}.",
+                    server=self.client.server,
+                    endpoint="tracker/trackedEntities",
+                    advice="Ask the server's administrator what stands between it and us, and report this with the version.",
+                ) from fault
+        return rows
 
     def _first_position(self) -> Position:
         return Position(page_size=tracker.page_size_at_most(self.mapping.page_size))
@@ -346,8 +360,16 @@ class _Run:
                 return self.client.read("dataValueSets.csv", parameters, copy, accept=CSV)
             except FormatNotOfferedError:
                 answer = self.client.get_json("dataValueSets.json", parameters)
-                with pull.open(name) as target:
-                    return aggregate.copy_json(answer, target, elements)
+                try:
+                    with pull.open(name) as target:
+                        return aggregate.copy_json(answer, target, elements)
+                except ValueFormError as fault:
+                    raise ResponseShapeError(
+                        f"{fault}.",
+                        server=self.client.server,
+                        endpoint="dataValueSets",
+                        advice="Ask the server's administrator what stands between it and us, and report this with the version.",
+                    ) from fault
             except TooLargeError as fault:
                 parts = aggregate.smaller(chunk, below, fault)
                 return sum((land(part) for part in parts), ChunkCounts())

@@ -53,6 +53,76 @@ def _safe_day(value: str) -> str:
     return day.isoformat() if day else f"({len(value)} characters that are no date)"
 
 
+class RecordFormError(ValueError):
+    """A tracked entity is not of the form that the API documents. The message says where, never what stood there."""
+
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_\-]{1,60}")
+_LONGEST_TEXT: Final = 200
+"""Of texts that are kept as they come: instants, states, units."""
+_CHILDREN: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
+    "attributes": ("attribute", {}),
+    "programOwners": ("program", {}),
+    "enrollments": ("enrollment", {"attributes": ("attribute", {}), "events": ("event", {"dataValues": ("dataElement", {})})}),
+}  # fmt: skip
+"""Lists of a tracked entity: the member that names each item, and the lists below it."""
+_FREE: Final = ("value",)
+"""Members that may be any plain value; they are hashed, coded or dropped, never kept as they come."""
+
+
+def require_form(entity: Any) -> None:
+    """Nothing, when the entity is of the documented form. Raises RecordFormError for another: a server that is broken, or not
+    DHIS2, must not be read as if some of its fields were empty."""
+    _require(entity, "trackedEntity", _CHILDREN, "a tracked entity")
+
+
+def _require(item: Any, name: str, children: Mapping[str, Any], place: str) -> None:
+    if not isinstance(item, Mapping):
+        raise RecordFormError(f"{place} is no object")
+    if not (isinstance(item.get(name), str) and _NAME.fullmatch(item[name])):
+        raise RecordFormError(f"{place} has no {name}")
+    for key, value in item.items():
+        if key in children:
+            if not isinstance(value, list | None):
+                raise RecordFormError(f"{key} of {place} is no list")
+            name_below, below = children[key]
+            for child in value or []:
+                _require(child, name_below, below, f"one of {key}")
+        elif isinstance(value, str):
+            if key not in _FREE and (len(value) > _LONGEST_TEXT or not _is_text(value)):
+                raise RecordFormError(f"{key} of {place} is {len(value):,} characters that are no such text")
+            if key in _FREE and not _is_text(value):
+                raise RecordFormError(f"{key} of {place} holds half a character (a lone surrogate)")
+        elif not isinstance(value, bool | int | float | None) and key in _KEPT:
+            raise RecordFormError(f"{key} of {place} is no plain value")
+        elif key in _TEXTS and value is not None:
+            raise RecordFormError(f"{key} of {place} is no text")
+
+
+_TEXTS: Final = frozenset(
+    {
+        "createdAt",
+        "updatedAt",
+        "orgUnit",
+        "status",
+        "enrolledAt",
+        "occurredAt",
+        "scheduledAt",
+        "program",
+        "programStage",
+    }
+)
+_KEPT: Final = _TEXTS | {"value", "deleted", "attribute", "dataElement"}
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def landed_record(entity: Mapping[str, Any], mapping: ReferralMapping, pseudonymiser: Pseudonymiser) -> dict[str, Any]:
     """What is landed of one tracked entity.
 

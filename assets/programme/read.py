@@ -6,6 +6,7 @@ Belongs here: the list of registers, checking the rows of their files, landing, 
 
 import csv
 import io
+import math
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ REQUIRED = ("register", "area", "period", "number")
 SEXES = ("", "F", "M", "_U")
 SUFFIXES = (".csv", ".xlsx")
 
+LONGEST_CELL = 300
+"""Characters of a cell that are read. Comparing 20,000 with the known codes took seconds a row (found by fuzzing)."""
 SCHEMA: dict[str, Any] = {
     "file_code": pl.String, "register_code": pl.String, "record_code": pl.String, "area_code": pl.String,
     "period_start_on": pl.Date, "period_end_on": pl.Date, "sex_code": pl.String, "age_code": pl.String,
@@ -174,8 +177,11 @@ def _csv(data: bytes, name: str) -> tuple[list[str], list[tuple[str, Mapping[str
     numbered = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if not line.startswith("#")]
     lines = [(number, line) for number, line in numbered if line.strip()]
     reader = csv.DictReader(io.StringIO("\n".join(line for _, line in lines)))
-    header = [column.strip() for column in reader.fieldnames or []]
-    return header, [(f"{name}:{number}", raw) for (number, _), raw in zip(lines[1:], reader, strict=False)]
+    try:
+        header = [column.strip() for column in reader.fieldnames or []]
+        return header, [(f"{name}:{number}", raw) for (number, _), raw in zip(lines[1:], reader, strict=False)]
+    except csv.Error as fault:  # a cell of more than 131,072 characters, or a lone carriage return
+        raise WorkbookFault(f"cannot be read as CSV ({fault}); save it again as CSV UTF-8 or .xlsx") from fault
 
 
 def _workbook(data: bytes, name: str) -> tuple[list[str], list[tuple[str, Mapping[str, str | None]]]]:
@@ -191,6 +197,12 @@ def _notes() -> frozenset[str]:
 def _row(raw: Mapping[str, str | None], pointer: str) -> dict[str, Any]:
     cell = {column: (raw.get(column) or "").strip() for column in COLUMNS}
     faults: list[str] = []
+    for column, text in cell.items():
+        if len(text) > LONGEST_CELL:
+            faults.append(
+                f"{column}: {len(text):,} characters; a code, a period or a number has at most {LONGEST_CELL}"
+            )
+            cell[column] = ""  # not compared with every known code, and not repeated in the reason
     register = registers().get(cell["register"])
     if register is None:
         near = get_close_matches(cell["register"], list(registers()), 1)
@@ -245,7 +257,7 @@ def _number(text: str, faults: list[str]) -> float | None:
         return None
     if not 0 <= value < float("inf"):
         faults.append(f"number: {text!r} is below zero or no number")
-    return value
+    return value if math.isfinite(value) else None  # JSON, in which the record is held, has no infinity
 
 
 def stage_frames(receipts: Sequence[Receipt], landing: Landing) -> dict[str, pl.DataFrame]:

@@ -4,7 +4,8 @@ SPSS (.sav, .zsav, .por), Stata (.dta), CSV with a DDI-Codebook beside it, Parqu
 "2.5", ".a"), a blank becomes null, and user-missing codes stay codes. What a code means is the recode's business (`recode`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ def describe(path: Path) -> dict[str, Variable]:
     if suffix == ".csv":
         return _describe_csv(path)
     if suffix == ".parquet":
-        return {name: Variable(name) for name in pl.read_parquet_schema(path)}
+        with _told(path):
+            return {name: Variable(name) for name in pl.read_parquet_schema(path)}
     return _describe_statistical(_pyreadstat(path, metadataonly=True, user_missing=True)[1])
 
 
@@ -62,10 +64,13 @@ def read(path: Path, columns: list[str]) -> Microdata:
             variable=absent[0],
         )
     suffix = path.suffix.lower()
-    if suffix == ".csv":
-        frame = pl.read_csv(path, columns=columns, infer_schema=False, null_values=[""])
-    elif suffix == ".parquet":
-        frame = pl.read_parquet(path, columns=columns)
+    if suffix in (".csv", ".parquet"):
+        with _told(path):
+            frame = (
+                pl.read_csv(path, columns=columns, infer_schema=False, null_values=[""])
+                if suffix == ".csv"
+                else pl.read_parquet(path, columns=columns)
+            )
     else:
         raw, _ = _pyreadstat(
             path, usecols=columns, user_missing=True, output_format="dict", disable_datetime_conversion=True
@@ -73,6 +78,17 @@ def read(path: Path, columns: list[str]) -> Microdata:
         frame = pl.DataFrame([_codes(name, values) for name, values in raw.items()])
     text = frame.select([_as_code(frame[name]) for name in columns])
     return Microdata(text, {name: variables[name] for name in columns})
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What polars cannot read is told as a fault of the file, without the words that polars quotes from it."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError, UnicodeError) as cause:
+        raise UnreadableSurveyFile(
+            f"{path.name} cannot be read as {path.suffix} ({type(cause).__name__}); ask for it again", file=path.name
+        ) from cause
 
 
 def _pyreadstat(path: Path, **options: Any) -> tuple[Any, Any]:
@@ -159,7 +175,8 @@ def _label_code(code: object, letters: list[str]) -> str:
 
 def _describe_csv(path: Path) -> dict[str, Variable]:
     """Variables of a CSV file: names from its first line, everything else from the DDI-Codebook of the same name (.xml)."""
-    names = pl.read_csv(path, n_rows=0, infer_schema=False).columns
+    with _told(path):
+        names = pl.read_csv(path, n_rows=0, infer_schema=False).columns
     codebook = path.with_suffix(".xml")
     described = _describe_ddi(codebook) if codebook.exists() else {}
     return {name: described.get(name, Variable(name)) for name in names}

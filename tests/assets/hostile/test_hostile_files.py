@@ -20,7 +20,10 @@ from assets.labour.workbook import UnreadableFile, open_workbook
 from assets.limits import TooLarge, declares_entities, hold_archive, limits
 from assets.programme.workbook import WorkbookFault, sheet_rows
 from methods.pseudonym import Pseudonymiser
+from warehouse.catalogue.table_catalogue import tables
 from warehouse.landing import Landing
+from warehouse.quarantine import Rejected, hold
+from warehouse.store import Warehouse
 
 KEY = Pseudonymiser("a key of the tests, long enough", "test")
 SHEET = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{rows}</sheetData>{merged}</worksheet>'
@@ -192,3 +195,15 @@ def test_json_nested_without_end_is_told_as_the_servers_fault(httpserver: HTTPSe
     client = Dhis2Client(httpserver.url_for("/").rstrip("/"), Credential(token="t"), server="vnm")
     with pytest.raises(ServerFaultError, match="nests brackets"):
         client.get_json("system/info")
+
+
+def test_a_record_with_no_number_in_it_can_be_held(tmp_path):
+    """JSON has no NaN: one such cell would have stopped the load of its whole source."""
+    store = Warehouse(tmp_path / "warehouse.duckdb")
+    rejected = Rejected({"value": float("nan"), "other": float("-inf"), "name": "x"}, ("x: no number",), "r", "a.csv:2")
+    with store.connect() as connection:
+        hold(connection, tables()["staging.labour_figure"], "labour", [rejected], datetime(2026, 7, 6, tzinfo=UTC))
+        found = connection.execute(
+            "select json_extract_string(record, '$.value'), json_extract_string(record, '$.other') from quarantine.record"
+        ).fetchall()
+    assert found == [("nan", "-inf")]
