@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Bench, Row, begin, compare, row, run
+from benchmarks.measure import Bench, Row, begin, compare, named_from, row, run
 
 AT = datetime(2026, 7, 6, 5, 0, tzinfo=UTC)
 SERVER = "khm"
@@ -72,7 +72,7 @@ def data_values(size: int, bench: Bench) -> Iterator[Row]:
                     1 if size > 10**6 else bench.repetitions,
                 )
                 floor_is = "requests asks for JSON, polars types it, DuckDB takes it"
-                yield row(END, size, whole, floors, floor_is, 1.5, "1.5 x floor")
+                yield row(END, size, whole, floors, floor_is, *named_from(10**6, size, 1.5, "1.5 x floor"))
     if STAGE in wanted and told(STAGE):
         done, floors = compare(
             lambda: work("stage", folder, size), lambda: work("floor_stage", folder), bench.repetitions
@@ -92,12 +92,26 @@ def data_values(size: int, bench: Bench) -> Iterator[Row]:
             max(1, bench.repetitions - 1),
         )
         if WEIGHED in wanted:
-            yield row(WEIGHED, size, weighed, without, "without the suites", 1 / 0.7, "checks take 30 %")
+            yield row(
+                WEIGHED,
+                size,
+                weighed,
+                without,
+                "without the suites",
+                *named_from(10**7, size, 1 / 0.7, "checks take 30 %"),
+            )
     if NOTHING in wanted and told(NOTHING):
         yield row(NOTHING, size, [work("load_nothing_new", folder, size)], weighed, "a full load, weighed")
     if CHANGED in wanted and told(CHANGED):
         changed = [work("load_changed", folder, size)]
-        yield row(CHANGED, size, changed, weighed, "a full load, weighed", 0.10, "10 % of a full load")
+        yield row(
+            CHANGED,
+            size,
+            changed,
+            weighed,
+            "a full load, weighed",
+            *named_from(10**7, size, 0.10, "10 % of a full load"),
+        )
     if AS_OF in wanted and told(AS_OF):
         read, floors = compare(
             lambda: work("read_history", folder, "core.data_value_as_of(timestamp '2026-07-08')"),

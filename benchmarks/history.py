@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Bench, Row, begin, compare, row, run
+from benchmarks.measure import Bench, Row, begin, compare, named_from, row, run
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 PERIODS = 100
@@ -29,7 +29,7 @@ def history_load(size: int, bench: Bench) -> Iterator[Row]:
     )
     yield row(BUILD, size, builds, floors, "DuckDB creates the table of the same rows")
     batch = [work("batch", folder, size)]
-    yield row(BATCH, size, batch, builds, "building it anew", 0.10, "10 % of building")
+    yield row(BATCH, size, batch, builds, "building it anew", *named_from(10**7, size, 0.10, "10 % of building"))
     reads, floors = compare(
         lambda: work("read", folder, True), lambda: work("read", folder, False), max(3, bench.repetitions)
     )

@@ -176,6 +176,11 @@ def row(
     )  # fmt: skip
 
 
+def named_from(least: int, size: int, target: float, words: str) -> tuple[float | None, str]:
+    """The target and its words where the design names it: from a size on. Below it fixed costs are most of the time."""
+    return (target, words) if size >= least else (None, "")
+
+
 def _cpu(runs: Sequence[Measured]) -> float | None:
     """Median of the processor time; None where a run told none."""
     told = [one.cpu_seconds for one in runs if one.cpu_seconds is not None]

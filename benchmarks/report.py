@@ -38,7 +38,7 @@ def targets(told: Mapping[str, Any]) -> str:
     ]
     for grown in told["growth"]:
         exponent = grown["processor_from_a_million"]
-        if grown["family"] == "values" and exponent is not None and not grown["stage"].startswith("read"):
+        if grown["family"] in ("values", "history") and exponent is not None and not grown["stage"].startswith("read"):
             words = f"processor time grows with size^{exponent:.2f} from 1 million to {grown['to']:,}"
             rows.append([grown["stage"], "", words, "1.05", "yes" if exponent <= 1.05 else "**no**"])
     return _table(["stage", "size", "measured", "target", "met"], rows, "lllll")
@@ -172,7 +172,7 @@ def draw(told: Mapping[str, Any]) -> str:
             .encode(
                 alt.X("size:Q", scale=alt.Scale(type="log"), title="size", axis=alt.Axis(format="~s")),
                 alt.Y(f"{quantity}:Q", scale=alt.Scale(type="log"), title=title),
-                alt.Color("stage:N", title="stage (exponents of time and memory)", legend=alt.Legend(labelLimit=420, columns=1),
+                alt.Color("stage:N", title="stage (exponents)", legend=alt.Legend(labelLimit=420, titleLimit=420, columns=1),
                           scale=alt.Scale(scheme="tableau20")),
             )
             .properties(width=380, height=420)
