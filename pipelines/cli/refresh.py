@@ -204,11 +204,15 @@ def _root_sentence(error: Any) -> str:
     """The last cause in one line: what a person needs; Dagster keeps the whole trace."""
     from pipelines.machine_faults import machine_sentence
 
-    while error is not None and error.cause is not None:
+    told = None
+    while error is not None:
+        # A fault of the machine may have ended a check or a transaction: that it did so is not the news.
+        told = machine_sentence(error.cls_name or "", error.message)
+        if told or error.cause is None or error.cls_name == "OutOfMemory":
+            break
         error = error.cause
     if error is None:
         return "unknown"
-    told = machine_sentence(error.cls_name or "", error.message)
     # Dagster puts the class before the sentence: "pipelines.failures.SettingsError: mhwg.toml: ...".
     return told or re.sub(rf"^[\w.]*\b{re.escape(error.cls_name or '')}: ", "", error.message.strip().split("\n")[0])
 

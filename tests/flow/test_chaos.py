@@ -14,6 +14,8 @@ HERE = Path(__file__).resolve().parent
 SHORT = (
     "kill -9 during pull and load",
     "disk full",
+    "read-only folder",
+    "out of memory",
     "two refreshes at once",
     "truncated landed file",
     "corrupted warehouse",
@@ -39,6 +41,11 @@ def test_nothing_is_lost_doubled_or_disturbed(storm, fault):
     (tally,) = [entry for entry in storm if entry["fault"] == fault]
     assert tally["tried"] == 1
     assert (tally["lost"], tally["doubled"], tally["disturbed"], tally["notes"]) == (0, 0, 0, [])
+
+
+def test_a_store_without_memory_says_so(storm):
+    (tally,) = [entry for entry in storm if entry["fault"] == "out of memory"]
+    assert [said for said in tally["said"] if "Out of Memory" in said or "of memory" in said], tally["said"]
 
 
 def test_the_published_table_names_every_fault_and_holds_zeros_only():

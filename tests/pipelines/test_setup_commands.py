@@ -360,3 +360,17 @@ def test_a_fault_is_told_without_its_class():
         message = "pipelines.failures.SettingsError: mhwg.toml: the key is missing.\nmore\n"
 
     assert _root_sentence(Error()) == "mhwg.toml: the key is missing."
+
+
+def test_want_of_memory_is_told_and_not_the_check_that_it_ended():
+    class Deepest:
+        cause = None
+        cls_name = "TransactionLostError"
+        message = "expectations.scales.TransactionLostError: a check's own SQL failed on the data"
+
+    class Error:
+        cause = Deepest()
+        cls_name = "OutOfMemory"
+        message = "warehouse.store.OutOfMemory: warehouse.duckdb: a query needs more than 256 MiB of memory.\n"
+
+    assert _root_sentence(Error()) == "warehouse.duckdb: a query needs more than 256 MiB of memory."
