@@ -54,6 +54,12 @@ class _Side:
         self.carried = tuple(d for d in self.broken if d in carries)
         self.added_up = tuple(d for d in self.broken if d not in carries)
         self.total_only = tuple(d for d in DIMENSIONS if d in carries and d not in self.broken)
+        # Parts of a published total are known or not: without one of those asked for there is no sum of them.
+        self.summed_parts: dict[Dimension, int] = {
+            d: len(use.filter[d])
+            for d in DIMENSIONS
+            if use.aggregate == "sum" and d in self.measure.carries_total and len(use.filter.get(d, ())) > 1
+        }
 
     def conditions(self) -> list[str]:
         """What a row must be to count on this side."""
@@ -110,7 +116,7 @@ def _placed(column: str) -> str:
 
 def _row_cte(side: _Side, period_types: Sequence[PeriodType], as_at: datetime) -> str:
     periods = ", ".join(_PERIODS[period] for period in period_types)
-    dimensions = [d for d in DIMENSIONS if d in side.broken or d in side.kept]
+    dimensions = [d for d in DIMENSIONS if d in side.broken or d in side.kept or d in side.summed_parts]
     columns = "".join(f"\n        event.{dimension}," for dimension in dimensions)
     where = "\n      and ".join([f"event.period_start_on <= {_as_at_literal(as_at)}", *side.conditions()])
     latest = ""
@@ -177,15 +183,21 @@ def _cell_cte(side: _Side) -> str:
     else:
         listed = ",\n        ".join(f"({', '.join([*fixed, *group])})" for group in sets)
         grouping = f"grouping sets (\n        {listed}\n    )"
-    having = ""
+    parts: list[str] = []
     if side.added_up:
-        parts = [
+        parts += [
             f"(grouping({dimension}) = 1 or {side.name}_row.{dimension} <> '_T')"
             if len(sets) > 1
             else f"{side.name}_row.{dimension} <> '_T'"
             for dimension in side.added_up
         ]
-        having = "\n    having " + "\n       and ".join(parts)
+    for dimension, wanted in side.summed_parts.items():
+        every = f"count(distinct {side.name}_row.{dimension}) = {wanted}"
+        if not any(dimension in group for group in sets):
+            parts.append(every)
+        elif not all(dimension in group for group in sets):
+            parts.append(f"(grouping({dimension}) = 0 or {every})")
+    having = "\n    having " + "\n       and ".join(parts) if parts else ""
     extra = ""
     if side.use.aggregate == "published":
         extra = (

@@ -22,7 +22,7 @@ def no_state(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_list_tells_all_or_one_group(capsys: pytest.CaptureFixture[str]) -> None:
     assert mhwg("indicator", "list", "--json") == 0
-    assert len(json.loads(capsys.readouterr().out)) == 70
+    assert len(json.loads(capsys.readouterr().out)) == 71
     assert mhwg("indicator", "list", "--group", "malaria", "-l", "vi") == 0
     shown = capsys.readouterr().out
     assert [line.split()[0] for line in shown.splitlines()] == ["ML01", "ML02"]

@@ -33,10 +33,32 @@ WANTED = {
 }  # fmt: skip
 
 
-def test_the_seventy_are_there() -> None:
-    assert [f"{letters}{number:02}" for letters, numbers in sorted(WANTED.items()) for number in numbers] == CODES
-    assert len(CODES) == 70
-    assert sum(entry.tier == "core" for entry in indicator_catalogue().indicators.values()) == 40
+# What one entry of the list wants in two units: its percentage beside its count.
+COMPANIONS = {"LM13": "LM12"}
+
+
+def test_the_seventy_are_there_and_their_companions() -> None:
+    wanted = [f"{letters}{number:02}" for letters, numbers in sorted(WANTED.items()) for number in numbers]
+    assert len(wanted) == 70
+    assert sorted([*wanted, *COMPANIONS]) == CODES
+    known = indicator_catalogue().indicators
+    assert sum(known[code].tier == "core" for code in wanted) == 40
+    for companion, code in COMPANIONS.items():
+        assert companion not in wanted
+        assert (known[code].unit, known[companion].unit) == ("persons", "percent")
+        assert known[code].tier == known[companion].tier
+
+
+def test_the_handbook_is_counted_for_the_region_and_its_coverage_is_not_cut_and_not_aggregated() -> None:
+    """LM12 of the list: persons and %; "count; coverage capped flag > 100"; "sum / n/a"."""
+    count, coverage = (indicator_catalogue().indicators[code] for code in ("LM12", "LM13"))
+    assert (count.regional.rule, coverage.regional.rule) == ("sum", "not_aggregated")
+    assert not coverage.is_bounded
+    assert coverage.plausible is not None
+    assert coverage.plausible.upper == 100
+    assert coverage.caveats is not None
+    assert "no published denominator" in coverage.caveats.en
+    assert "chưa có mẫu số" in coverage.caveats.vi
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -170,7 +192,7 @@ def test_a_new_indicator_is_one_file(tmp_path: Path, entry_text: str, world: Any
         .replace('disease_code = ["TB"]', 'disease_code = ["HIV"]')
     )
     known = load_catalogue(extra_indicators=written(tmp_path, text, "HV11"))
-    assert len(known.indicators) == 71
+    assert len(known.indicators) == len(CODES) + 1
     referral = {
         "disease_code": "HIV", "link_code": "linked", "from_country_code": "VNM", "to_country_code": "KHM",
         "sex_code": "F", "referred_on": datetime(2026, 5, 4).date(), "registered_on": datetime(2026, 5, 9).date(),

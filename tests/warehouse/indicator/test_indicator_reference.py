@@ -22,7 +22,7 @@ def test_committed_pages_are_the_catalogue() -> None:
 
 
 def test_writing_again_touches_only_what_differs(tmp_path: Path) -> None:
-    assert len(write_pages(tmp_path, indicator_catalogue())) == 71
+    assert len(write_pages(tmp_path, indicator_catalogue())) == 72
     (tmp_path / "ZZ99.md").write_text("left over")
     (tmp_path / "TB11.md").write_text("edited by hand")
     assert {path.name for path in write_pages(tmp_path, indicator_catalogue())} == {"ZZ99.md", "TB11.md"}
