@@ -14,7 +14,7 @@ from assets.reference.read import source_cards
 from warehouse.catalogue.disclosure import load_policy
 from warehouse.catalogue.indicator_catalogue import indicator_catalogue
 from warehouse.catalogue.table_catalogue import Table, tables
-from warehouse.clock import Refresh
+from warehouse.clock import Refresh, next_recorded_at
 from warehouse.evidence import TABLE as EVIDENCE
 from warehouse.evidence import evidence_at, gather_evidence
 from warehouse.inputs_digest import PART, computed_from, inputs_digest
@@ -88,7 +88,9 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             protect,  # brings the solver: seconds that an unchanged release saves
         )
 
-        with transaction(warehouse, "release", refresh.recorded_at) as load:
+        # Another run may have published since this one began.
+        wanted = next_recorded_at(refresh.recorded_at, shelf.last_event_at)
+        with transaction(warehouse, "release", wanted) as load:
             at = load.recorded_at
             protected = protect(
                 observations_at(load.connection, at),

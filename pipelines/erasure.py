@@ -27,6 +27,7 @@ from warehouse import erasure as store_erasure
 from warehouse.clock import next_recorded_at
 from warehouse.erasure import Erasure, Marks
 from warehouse.landing import Landing
+from warehouse.publishing.shelf import ReleaseShelf
 from warehouse.store import Warehouse
 
 log = logging.getLogger(__name__)
@@ -226,7 +227,8 @@ def _remove(
             outcome.files[_name(settings, path)] = count
     if not warehouse.exists:
         return
-    at = next_recorded_at(now, warehouse.last_refresh_at())
+    shelf = ReleaseShelf(settings.state_folder / "release")
+    at = next_recorded_at(now, warehouse.last_refresh_at(), shelf.last_event_at)
     rewritten = [receipt for source in landing.sources() for receipt in landing.rewritten(source)]
     with warehouse.connect() as connection:
         outcome.tables = store_erasure.remove_rows(

@@ -58,7 +58,7 @@ def refresh_of(settings: Settings, ground: Ground, warehouse: Warehouse, purpose
     now = clock.now()
     purpose = purpose or Purpose()
     return Refresh(
-        next_recorded_at(now, warehouse.last_refresh_at()),
+        next_recorded_at(now, warehouse.last_refresh_at(), shelf_of(settings).last_event_at),
         now,
         settings.practice,
         is_full=purpose.is_full,

@@ -21,6 +21,7 @@ from warehouse.catalogue.processing import processing_record
 from warehouse.clock import next_recorded_at
 from warehouse.landing import Landing
 from warehouse.locks import held
+from warehouse.publishing.shelf import ReleaseShelf
 from warehouse.retention import Enforced, due, enforce, horizons
 from warehouse.store import Warehouse
 
@@ -60,7 +61,8 @@ def run_retention(settings: Settings, warehouse: Warehouse, now: datetime, *, dr
                 with warehouse.connect(read_only=True) as connection:
                     outcome.data = due(connection, outcome.today)
             else:
-                at = next_recorded_at(now, warehouse.last_refresh_at())
+                shelf = ReleaseShelf(settings.state_folder / "release")
+                at = next_recorded_at(now, warehouse.last_refresh_at(), shelf.last_event_at)
                 with warehouse.connect() as connection:
                     landing = Landing(settings.state_folder / "landing")
                     outcome.data = enforce(connection, landing, outcome.today, outcome.removal_id, at)

@@ -25,6 +25,7 @@ from pipelines.settings import Settings
 from warehouse.clock import next_recorded_at
 from warehouse.erasure import LANDED, Erasure, add_erasure, erased_digests, erasures, note_removal
 from warehouse.landing import Landing
+from warehouse.publishing.shelf import ReleaseShelf
 from warehouse.rotation import (
     Rotated,
     key_ids,
@@ -119,7 +120,8 @@ def rotate(
     retired = retired_tokens(held - twins.keys(), retire)
     new_of = {token: twins[token] for token in held & twins.keys()}
     carried = _carry_erasures(state, fresh, outcome)
-    at = next_recorded_at(now, warehouse.last_refresh_at())
+    shelf = ReleaseShelf(settings.state_folder / "release")
+    at = next_recorded_at(now, warehouse.last_refresh_at(), shelf.last_event_at)
     with warehouse.connect() as connection:
         if carried:
             note_removal(connection, carried, "erasure", at, {LANDED: 0})  # they are not here: nothing to erase again

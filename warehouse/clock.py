@@ -35,13 +35,14 @@ class FixedClock:
         return self._instant
 
 
-def next_recorded_at(now: datetime, last: datetime | None) -> datetime:
-    """The system time of a new refresh: `now`, or one second after the last refresh when the clock stands still or runs back."""
+def next_recorded_at(now: datetime, *last: datetime | None) -> datetime:
+    """The system time of a new refresh: `now`, or one second after all of `last` when the clock stands still or runs back.
+
+    `last`: the last refresh of the store and the last event of the shelf, each None where there is none; UTC without zone or aware.
+    """
     now = now.astimezone(UTC).replace(microsecond=0)
-    if last is None:
-        return now
-    last = last.replace(tzinfo=UTC) if last.tzinfo is None else last.astimezone(UTC)
-    return max(now, last + timedelta(seconds=1))
+    known = [one.replace(tzinfo=UTC) if one.tzinfo is None else one.astimezone(UTC) for one in last if one is not None]
+    return max([now, *(one + timedelta(seconds=1) for one in known)])
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ import pytest
 
 from pipelines.definitions import defs
 from pipelines.jobs import sources_of, weekly_keys
+from pipelines.practice_ground import Ground
+from pipelines.resources import refresh_of, warehouse_of
 from pipelines.run_tags import MISSING, SEEN, Purpose, purpose_of
 from pipelines.settings import load_settings
 from pipelines.weekly import look
@@ -118,3 +120,29 @@ def test_the_sensor_builds_once_when_all_have_ended_and_again_for_a_late_one(hou
         assert repaired.run_key != at_deadline.run_key
         ran("publish", dg.DagsterRunStatus.SUCCESS, **repaired.tags)
         assert isinstance(look(instance, sources, tick, deadline, after_all), dg.SkipReason)
+
+
+def test_a_refresh_is_later_than_every_release_and_withdrawal_though_time_stands_still(tmp_path, monkeypatch):
+    """The store has nothing of the releases here: it was rolled back after they were published, or put back from a backup."""
+    monkeypatch.setenv("MHWG_STATE", str(tmp_path))
+    monkeypatch.delenv("MHWG_SETTINGS", raising=False)
+    settings = load_settings()
+    monday = datetime(2026, 7, 6, 5, tzinfo=UTC)
+
+    def recorded_at() -> datetime:
+        return refresh_of(settings, Ground(monday), warehouse_of(settings)).recorded_at
+
+    assert recorded_at() == monday
+    shelf = tmp_path / "release"
+    (shelf / "20260629T050000Z").mkdir(parents=True)
+    assert recorded_at() == monday, "the last release is a week old"
+    newest = shelf / "20260706T050000Z"
+    newest.mkdir()
+    (shelf / "not-a-release").mkdir()
+    assert recorded_at() == monday + timedelta(seconds=1)
+    (newest / "WITHDRAWN.json").write_text('{"withdrawn_at": "2026-07-06T05:00:00Z"}', encoding="utf-8")
+    assert recorded_at() == monday + timedelta(seconds=1), "a tombstone keeps its instant"
+    (newest / "WITHDRAWN.json").write_text('{"withdrawn_at": "2026-07-06T05:10:00Z"}', encoding="utf-8")
+    assert recorded_at() == monday + timedelta(minutes=10, seconds=1)
+    (shelf / "20260706T061500Z").mkdir()
+    assert recorded_at() == monday + timedelta(hours=1, minutes=15, seconds=1)

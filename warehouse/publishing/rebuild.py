@@ -10,10 +10,11 @@ program may define or draw a figure otherwise: the manifest names the program th
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ import polars as pl
 
 from warehouse.catalogue.disclosure import load_policy
 from warehouse.evidence import evidence_at
-from warehouse.history import as_naive_utc
 from warehouse.inputs_digest import code_digest
 from warehouse.publishing.claims import claims_at
 from warehouse.publishing.content import ReleaseContext, Source
@@ -44,9 +44,12 @@ from warehouse.publishing.release import (
     Draft,
     ShelfError,
     freeze_release,
+    kept_figures,
+    kept_history,
     read_manifest,
     releases_on,
     verify_release,
+    withdrawn_at,
     write_release_files,
 )
 from warehouse.publishing.release_catalogue import release_catalogue
@@ -79,7 +82,8 @@ def rebuild_release(
     """`folder` holds the release as the warehouse and this program make it for its instant; the shelf is left as it is.
 
     A release rests on the ones before it (history, audit against differencing). They are read from the shelf where they stand
-    there whole, and rebuilt aside where they were withdrawn later or are damaged; `from_store_alone` rebuilds them all.
+    there whole, and from its ledger where they were withdrawn later: what was published then, by whichever program. Damaged ones
+    are rebuilt aside; `from_store_alone` rebuilds them all.
     `reference_sources` and `practice_sources` are what the refresh hands to `release_catalogue`.
 
     Raises ShelfError when the shelf has no such release or `folder` exists.
@@ -101,12 +105,18 @@ def rebuild_release(
                 done[name] = path
                 continue
             made = Path(aside) / name
-            standing = [done[other] for other in done if not _is_withdrawn(known[other], instant_of(name))]
+            if not is_wanted and not from_store_alone and _took_kept(shelf, name, made):
+                done[name] = made
+                continue
+            standing = [done[other] for other in done if not _was_withdrawn(known[other], instant_of(name))]
             _write(
                 connection, name, done, standing[-1] if standing else None, made,
                 reference_sources=reference_sources, practice_sources=tuple(practice_sources),
             )  # fmt: skip
             done[name] = made
+            if not is_wanted and not from_store_alone and kept_figures(shelf, name).exists():
+                # Withdrawn before its history was kept: that is remade, the figures are still those that were published.
+                shutil.copyfile(kept_figures(shelf, name), made / "data" / "observation.parquet")
         os.rename(done[release_id], folder)
     return Rebuilt(release_id, folder, *_compared(known[release_id], folder))
 
@@ -170,10 +180,21 @@ def _is_sound(folder: Path) -> bool:
     return (folder / MANIFEST).exists() and not verify_release(folder)
 
 
-def _is_withdrawn(folder: Path, at: datetime) -> bool:
-    """True when the release had been withdrawn by the instant."""
-    path = folder / TOMBSTONE
-    if not path.exists():
+def _took_kept(shelf: Path, release_id: str, folder: Path) -> bool:
+    """True when the ledger has all that a later release reads of a withdrawn one; `folder` then holds it where releases do."""
+    figures, past = kept_figures(shelf, release_id), kept_history(shelf, release_id)
+    if not ((shelf / release_id / TOMBSTONE).exists() and figures.exists() and past.exists()):
         return False
-    text = json.loads(path.read_text(encoding="utf-8"))["withdrawn_at"].replace("Z", "+00:00")
-    return as_naive_utc(datetime.fromisoformat(text).astimezone(UTC)) <= at
+    shutil.copytree(past, folder / "data" / "history")
+    shutil.copyfile(figures, folder / "data" / "observation.parquet")
+    return True
+
+
+def _was_withdrawn(folder: Path, at: datetime) -> bool:
+    """True when the release had been withdrawn before one was made at the instant.
+
+    At the same instant it had not: a release is always later than the last withdrawal (`last_event_on`), while one is withdrawn no
+    earlier than the newest release, and in the second of that release where time is simulated.
+    """
+    withdrawn = withdrawn_at(folder)
+    return withdrawn is not None and withdrawn < at

@@ -12,16 +12,19 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from warehouse.history import as_naive_utc
 from warehouse.inputs_digest import code_digest
 from warehouse.publishing.content import (
     KEY_COLUMNS,
+    RELEASE_ID_FORMAT,
     RegionalSet,
     ReleaseCatalogue,
     ReleaseContent,
@@ -41,7 +44,8 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 TOMBSTONE = "WITHDRAWN.json"
 LEDGER = ".ledger"
-"""Folder of the shelf with the figures of withdrawn releases: who saw them still has them, so the audit must."""
+"""Folder of the shelf with the figures of withdrawn releases and the history that stood in them: who saw them still has them, so
+the audit must; and releases that followed before the withdrawal rest on both (`rebuild`)."""
 
 _PUBLIC_AUDIT = (*KEY_COLUMNS, "count_role", "conf_status", "width", "required_width")
 """Columns of the disclosure audit that may leave: how wide the interval is, never where it lies."""
@@ -301,11 +305,41 @@ def published_frames(shelf: Path) -> dict[str, pl.DataFrame]:
     """
     frames = {}
     for folder in releases_on(shelf):
-        for path in (folder / "data" / "observation.parquet", shelf / LEDGER / f"{folder.name}.parquet"):
+        for path in (folder / "data" / "observation.parquet", kept_figures(shelf, folder.name)):
             if path.exists():
                 frames[folder.name] = pl.read_parquet(path)
                 break
     return frames
+
+
+def kept_figures(shelf: Path, release_id: str) -> Path:
+    """Where the observations of a withdrawn release are kept, as it showed them."""
+    return shelf / LEDGER / f"{release_id}.parquet"
+
+
+def kept_history(shelf: Path, release_id: str) -> Path:
+    """Where the folder `data/history` of a withdrawn release is kept. Releases withdrawn before it was kept have none."""
+    return shelf / LEDGER / f"{release_id}-history"
+
+
+def withdrawn_at(folder: Path) -> datetime | None:
+    """When the release was withdrawn, UTC without zone; None when it stands."""
+    path = folder / TOMBSTONE
+    if not path.exists():
+        return None
+    told = json.loads(path.read_text(encoding="utf-8"))["withdrawn_at"]
+    return as_naive_utc(datetime.fromisoformat(told.replace("Z", "+00:00")).astimezone(UTC))
+
+
+def last_event_on(shelf: Path) -> datetime | None:
+    """The instant of the newest release, withdrawn ones included, or of the last withdrawal, whichever is later; UTC."""
+    events = []
+    for folder in releases_on(shelf):
+        with suppress(ValueError):  # a folder that is no release is not ours to judge here
+            events.append(datetime.strptime(folder.name, RELEASE_ID_FORMAT))
+        if (at := withdrawn_at(folder)) is not None:
+            events.append(at)
+    return max(events).replace(tzinfo=UTC) if events else None
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -328,7 +362,7 @@ def verify_release(folder: Path) -> tuple[str, ...]:
     return tuple(faults)
 
 
-def withdraw_release(shelf: Path, release_id: str, reason: str, withdrawn_at: datetime) -> None:
+def withdraw_release(shelf: Path, release_id: str, reason: str, at: datetime) -> None:
     """The release's files are gone and a tombstone says why; readers of the link see the newest release that is left.
 
     The history that later releases carry still shows what it had published: withdrawal is a public fact, not a secret.
@@ -344,12 +378,12 @@ def withdraw_release(shelf: Path, release_id: str, reason: str, withdrawn_at: da
         "release_id": release_id,
         "recorded_at": manifest["recorded_at"],
         "content_hash": manifest["content_hash"],
-        "withdrawn_at": f"{withdrawn_at:%Y-%m-%dT%H:%M:%S}Z",
+        "withdrawn_at": f"{at:%Y-%m-%dT%H:%M:%S}Z",
         "reason": reason,
     }
     (shelf / LEDGER).mkdir(exist_ok=True)
-    kept = shelf / LEDGER / f"{release_id}.parquet"
-    shutil.copyfile(folder / "data" / "observation.parquet", kept)
+    shutil.copyfile(folder / "data" / "observation.parquet", kept_figures(shelf, release_id))
+    shutil.copytree(folder / "data" / "history", kept_history(shelf, release_id), dirs_exist_ok=True)
     _sync_tree(shelf / LEDGER)
     aside = shelf / f".withdrawn-{release_id}"
     aside.mkdir()

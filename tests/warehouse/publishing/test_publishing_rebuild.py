@@ -4,6 +4,7 @@ The world: six observations of two indicators in a real store; then one figure i
 appears that has to be hidden. Two releases are published, the first is withdrawn later, and they come back as they were.
 """
 
+import shutil
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -12,11 +13,13 @@ import pytest
 from warehouse import history
 from warehouse.catalogue.disclosure import load_policy
 from warehouse.catalogue.table_catalogue import tables
+from warehouse.clock import next_recorded_at
 from warehouse.evidence import evidence_at
 from warehouse.publishing.claims import claims_at
-from warehouse.publishing.content import ReleaseContext
+from warehouse.publishing.content import KEY_COLUMNS, ReleaseContext
 from warehouse.publishing.inputs import (
     area_links,
+    causes_between,
     earlier_releases,
     observations_at,
     release_areas,
@@ -29,10 +32,13 @@ from warehouse.publishing.release import (
     MANIFEST,
     ShelfError,
     build_release,
+    current_release,
+    kept_history,
     published_frames,
     withdraw_release,
 )
 from warehouse.publishing.release_catalogue import release_catalogue
+from warehouse.publishing.shelf import ReleaseShelf
 from warehouse.store import Warehouse, code_version
 
 FIRST = datetime(2026, 7, 6, 5, tzinfo=UTC)
@@ -78,10 +84,13 @@ def load(connection, name: str, rows: list[dict], at: datetime) -> None:
     connection.unregister("made")
 
 
-def publish(connection, at: datetime, shelf) -> str:
+def publish(connection, at: datetime, shelf, *, hides: str | None = None) -> str:
+    """A release of the instant. `hides`: an area whose figures another version of the program found too small to show."""
+    found = observations_at(connection, at)
     protected = protect(
-        observations_at(connection, at), load_policy(), areas=area_links(connection, at),
+        found, load_policy(), areas=area_links(connection, at),
         earlier=earlier_releases(connection, published_frames(shelf)),
+        also_primary=found.filter(area_code=hides).select(KEY_COLUMNS) if hides else None,
     )  # fmt: skip
     catalogue = release_catalogue(release_areas(connection, at), practice_sources=("dhis2",))
     registers = release_registers(connection, at)
@@ -89,7 +98,9 @@ def publish(connection, at: datetime, shelf) -> str:
         at, code_version(), release_receipts(connection, ()), registers=registers,
         claims=claims_at(connection, at, protected.frame, registers), evidence=evidence_at(connection, at),
     )  # fmt: skip
-    return build_release(protected, catalogue, context, shelf).release_id
+    last = current_release(shelf) if shelf.exists() else None
+    causes = causes_between(connection, last.name if last else None, at)
+    return build_release(protected, catalogue, context, shelf, causes).release_id
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +154,36 @@ def test_a_release_withdrawn_later_is_rebuilt_as_is_the_one_that_rests_on_it(tol
     assert kept.differences == ()
     with pytest.raises(ShelfError, match="is not on the shelf"):
         rebuild_release(connection, shelf, "20200101T000000Z", folder / "none")
+
+
+def test_a_withdrawn_release_of_another_program_counts_as_it_was_published(told):
+    """The last of this world. The third release hides what this program shows, and is withdrawn in the second in which the fourth was
+    made: simulated time stands still. The fifth is made in that second too, by the clock, and follows the withdrawal of the fourth."""
+    connection, shelf, names, folder = told
+
+    def published(number: int, at: datetime, **more) -> str:
+        rows = [figure("TB10", "VNM", 118 + 20 * number), figure("TB10", "VN34-91", 40 + 20 * number)]
+        load(connection, "indicator.observation", rows, at)
+        return publish(connection, at, shelf, **more)
+
+    def made_again(name: str, into: str) -> None:
+        made = rebuild_release(connection, shelf, name, folder / into, practice_sources=("dhis2",))
+        assert made.differences == ()
+        assert (made.folder / MANIFEST).read_bytes() == (shelf / name / MANIFEST).read_bytes()
+
+    third = published(1, SECOND + timedelta(days=7), hides="VN34-91")
+    now = SECOND + timedelta(days=14)
+    fourth = published(2, now)
+    withdraw_release(shelf, third, "a test", now)
+    made_again(fourth, "middle-withdrawn")
+
+    withdraw_release(shelf, fourth, "another", now)
+    fifth = published(3, next_recorded_at(now, ReleaseShelf(shelf).last_event_at))
+    made_again(fifth, "newest-withdrawn")
+    releases = pl.read_parquet(folder / "newest-withdrawn" / "data" / "history" / "release.parquet")
+    assert releases["release_id"].to_list() == [*names, fifth], "it rests on the second, which still carries the first"
+
+    shutil.rmtree(kept_history(shelf, third))  # as withdrawals of before left it: the figures alone
+    rebuilt = rebuild_release(connection, shelf, third, folder / "by-this-program", practice_sources=("dhis2",))
+    assert rebuilt.differences == ("content_hash",), "the third cannot be made by this program, and says so"
+    made_again(fifth, "figures-kept-alone")
