@@ -94,6 +94,57 @@ def test_the_real_figures_come_out_right(river):
     assert round(plan, 2) == 158.64
 
 
+def test_the_failed_checks_are_the_known_mistakes_of_the_practice_ground(river):
+    """What docs/quality.md says of them: warnings all, and no others."""
+    state, said = river
+    with duckdb.connect(str(state / "warehouse.duckdb"), read_only=True) as store:
+        failed = store.execute(
+            "select distinct rule_code, severity_code from ops.check_result where not is_passed"
+        ).fetchall()
+    assert sorted(failed) == [
+        ("core.data_value.birthplace_sums_to_notified", "warning"),
+        ("core.data_value.outcomes_not_more_than_cohort", "warning"),
+        ("core.data_value.part_not_more_than_whole", "warning"),
+        ("staging.survey_person.blood_pressure_is_plausible", "warning"),
+    ]
+    assert said["checks_failed"] == 4, "each rule once, however many servers it weighs"
+
+
+def test_handbooks_of_practice_are_divided_by_real_departures(river):
+    """Departures 2023: 80,010 to Japan and 11,626 to the Republic of Korea, as printed (year-2023)."""
+    state, _ = river
+    with duckdb.connect(str(state / "warehouse.duckdb"), read_only=True) as store:
+        ((printed,),) = store.execute(
+            "select sum(quantity) from core.programme_count_current where register_code = 'handbooks' and category_code = 'PRINT'"
+            " and destination_code in ('JPN', 'KOR') and year(period_start_on) = 2023"
+        ).fetchall()
+    cell = (
+        "select value, numerator, denominator, is_practice, obs_status from observation where indicator_code = 'LM13'"
+        " and area_code = '{}' and period_code = '{}' and sex_code = '_T' and destination_code = '_T'"
+    )
+    ((value, numerator, denominator, is_practice, _),) = released(state, cell.format("VNM", "2023"))
+    assert (numerator, denominator, is_practice) == (printed, 80_010 + 11_626, True)
+    assert value == pytest.approx(100 * printed / 91_636)
+    assert [row[0] is None for row in released(state, cell.format("VNM", "2026"))] == [True], (
+        "no departures of 2026 yet"
+    )
+    assert released(state, cell.format("ASEAN", "2023")) == []
+    for table, place in (("RT13", "row_code = '2023' and column_code = 'LM13'"), ("RT15", "row_code = 'LM13'")):
+        assert released(
+            state, f"select 1 from regional_table('{table}') where {place} and value is not null and is_practice"
+        )
+
+
+def test_unemployment_stands_in_its_table_by_quarter(river):
+    """A labour force survey is of a quarter; the column asked for years and was empty."""
+    state, _ = river
+    shown = released(
+        state,
+        "select row_code, period_code, is_practice from regional_table('RT19') where column_code = 'MG12' and value is not null",
+    )
+    assert ("THA", "2025Q3", True) in shown
+
+
 def test_real_bulletins_are_not_marked_practice_and_invented_patients_are(river):
     state, _ = river
     rows = released(
