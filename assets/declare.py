@@ -214,6 +214,7 @@ def _source_summary(report: SourceReport) -> dict[str, Any]:
         "rejected": report.load.newly_quarantined if report.load and report.is_change else 0,
         "checks_passed": sum(outcome.passed for outcome in report.outcomes),
         "checks_failed": sum(not outcome.passed for outcome in report.outcomes),
+        "checks_warned": sum(not outcome.passed and outcome.severity != "critical" for outcome in report.outcomes),
         "is_change": report.is_change,
         "fault": report.fault,
     }

@@ -23,9 +23,10 @@ from pipelines.audit import user
 from pipelines.failures import Exit, Refused, SettingsError
 from pipelines.settings import Settings
 from warehouse.clock import next_recorded_at
-from warehouse.erasure import LANDED, Erasure, add_erasure, erased_digests, erasures, note_removal
+from warehouse.erasure import Erasure, add_erasure, erased_digests, erasures
 from warehouse.landing import Landing
 from warehouse.publishing.shelf import ReleaseShelf
+from warehouse.removal import LANDED, note_removal
 from warehouse.rotation import (
     Rotated,
     key_ids,

@@ -25,15 +25,12 @@ import polars as pl
 
 from methods.pseudonym import Pseudonymiser
 from warehouse.catalogue.table_catalogue import Table
-from warehouse.history import as_naive_utc
 from warehouse.landing import Landing, Receipt
+from warehouse.removal import LANDED, note_removal, restate_receipts
 from warehouse.store import CONFIGURATION
 
 FOLDER = "erasures"
 LIST = "erased.jsonl"
-LANDED = "landing"
-"""Name under which `ops.removal` counts landed lines."""
-
 ABOUT_ONE_RECORD = ("quarantine.record", "core.correction_row")
 """Tables whose rows are about one record of another table, whatever the class of their columns."""
 
@@ -316,39 +313,13 @@ def remove_rows(
                 connection.execute(f"delete from {name} where {test}", parameters)
             else:
                 _blank(connection, name, columns, marks)
-        for receipt in rewritten:
-            connection.execute(
-                "update ops.receipt set payload_sha256 = ?, byte_count = ?, parameters = ? where receipt_id = ?",
-                [
-                    receipt.payload_sha256,
-                    receipt.byte_count,
-                    json.dumps(receipt.parameters, ensure_ascii=False, sort_keys=True, default=str),
-                    receipt.receipt_id,
-                ],
-            )
+        restate_receipts(connection, rewritten)
         note_removal(connection, removal_id, "erasure", at, {**removed, LANDED: sum(landed.values())})
         connection.execute("commit")
     except BaseException:
         connection.execute("rollback")
         raise
     return removed
-
-
-def note_removal(
-    connection: Any, removal_id: str, cause: str, at: datetime, counts: Mapping[str, int], horizon_on: Any = None
-) -> None:
-    """The books have the removal, so that what rests on the tables is computed anew and the change log knows the cause."""
-    instant = as_naive_utc(at)
-    for name, count in sorted(counts.items()):
-        connection.execute(
-            "insert into ops.removal (removal_id, table_name, cause_code, removed_at, row_count, horizon_on) values (?, ?, ?, ?, ?, ?)",
-            [removal_id, name, cause, instant, count, horizon_on],
-        )
-        if count and name != LANDED:
-            connection.execute(
-                "insert into ops.load (refresh_at, source_code, table_name, received, closed) values (?, ?, ?, 0, ?)",
-                [instant, cause, name, count],
-            )
 
 
 def _blank(connection: Any, name: str, columns: Mapping[str, str], marks: Marks) -> None:

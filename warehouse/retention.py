@@ -22,8 +22,8 @@ import polars as pl
 from methods.periods import UnknownPeriodError, parse_period
 from warehouse.catalogue.processing import processing_record
 from warehouse.catalogue.table_catalogue import OPEN_END, Table
-from warehouse.erasure import LANDED, note_removal
 from warehouse.landing import Landing, Receipt
+from warehouse.removal import LANDED, note_removal, restate_receipts
 from warehouse.store import fetch_frame
 
 
@@ -146,16 +146,7 @@ def enforce(connection: Any, landing: Landing, today: date, removal_id: str, at:
                     (select r.quarantine_id from {name} r where {condition})"""
                 )
             connection.execute(f"delete from {name} where rowid in (select r.rowid from {name} r where {condition})")
-        for receipt in rewritten:
-            connection.execute(
-                "update ops.receipt set payload_sha256 = ?, byte_count = ?, parameters = ? where receipt_id = ?",
-                [
-                    receipt.payload_sha256,
-                    receipt.byte_count,
-                    json.dumps(receipt.parameters, ensure_ascii=False, sort_keys=True, default=str),
-                    receipt.receipt_id,
-                ],
-            )
+        restate_receipts(connection, rewritten)
         landed = sum(found.landed_lines.values()) + sum(found.landed_files.values())
         for rule in PERSONS:
             if found.tables.get(rule.table):

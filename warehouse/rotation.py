@@ -18,6 +18,7 @@ import polars as pl
 from warehouse.catalogue.table_catalogue import Table
 from warehouse.landing import Landing, Receipt
 from warehouse.quarantine import quarantine_id
+from warehouse.removal import restate_receipts
 
 TOKEN = re.compile(rb"[0-9a-f]{40}")
 HOLDERS = ("core.referral_record", "core.labour_contract")
@@ -154,16 +155,7 @@ def replace_stored(
             if has_key:
                 connection.execute(f"update {name} set key_id = ? where key_id = ?", [new_id, old_id])
         changed |= _held(connection, entries, {**new_of, **retired}, old_id, new_id)
-        for receipt in receipts:
-            connection.execute(
-                "update ops.receipt set payload_sha256 = ?, byte_count = ?, parameters = ? where receipt_id = ?",
-                [
-                    receipt.payload_sha256,
-                    receipt.byte_count,
-                    json.dumps(receipt.parameters, ensure_ascii=False, sort_keys=True, default=str),
-                    receipt.receipt_id,
-                ],
-            )
+        restate_receipts(connection, receipts)
         connection.unregister("token_twin")
         connection.execute("commit")
     except BaseException:

@@ -39,6 +39,9 @@ Progress = Callable[[str, int, int | None], None]
 _PLAN: Final = "plan.json"
 _STATE: Final = "state.json"
 _LONGEST_RESUME: Final = timedelta(hours=24)
+_ADVICE_ON_FORM: Final = (
+    "Ask the server's administrator what stands between it and us, and report this with the version."
+)
 """A broken pull older than this starts anew: its pages would describe a server of days ago."""
 
 
@@ -319,7 +322,7 @@ class _Run:
                     f"record {number} of a page of {part}: {fault}.",
                     server=self.client.server,
                     endpoint="tracker/trackedEntities",
-                    advice="Ask the server's administrator what stands between it and us, and report this with the version.",
+                    advice=_ADVICE_ON_FORM,
                 ) from fault
         return rows
 
@@ -368,7 +371,7 @@ class _Run:
                         f"{fault}.",
                         server=self.client.server,
                         endpoint="dataValueSets",
-                        advice="Ask the server's administrator what stands between it and us, and report this with the version.",
+                        advice=_ADVICE_ON_FORM,
                     ) from fault
             except TooLargeError as fault:
                 parts = aggregate.smaller(chunk, below, fault)

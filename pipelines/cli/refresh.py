@@ -49,6 +49,8 @@ class Outcome:
     sources: list[dict[str, Any]] = field(default_factory=list)
     checks_passed: int = 0
     checks_failed: int = 0
+    checks_warned: int = 0
+    """Of those that failed: how many only warn. A rule counts once, however many sources it weighs."""
     release_id: str | None = None
     release_state: str | None = None
     release_folder: str | None = None
@@ -153,6 +155,7 @@ def execute(settings: Settings, job_name: str = "refresh", purpose: Purpose | No
             evaluation = event.asset_check_evaluation_data
             outcome.checks_passed += evaluation.passed
             outcome.checks_failed += not evaluation.passed
+            outcome.checks_warned += not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.WARN
         if event.is_step_materialization:
             metadata: dict[str, Any] = {
                 name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
@@ -292,10 +295,9 @@ def _summary(outcome: Outcome) -> None:
     for name in ("source", "pulled", "new", "changed", "deleted", "rejected", "checks"):
         table.add_column(name, justify="left" if name == "source" else "right", no_wrap=True)
     for source in outcome.sources:
-        failed = source["checks_failed"]
-        checks = (
-            f"{source['checks_passed']}[red]/{failed} failed[/]" if failed else f"[green]{source['checks_passed']}[/]"
-        )
+        failed, warned = source["checks_failed"], source["checks_warned"]
+        told = _not_passed(failed, warned)
+        checks = f"{source['checks_passed']}, {told}" if failed else f"[green]{source['checks_passed']}[/]"
         table.add_row(
             source["source"],
             *(f"{source[name]:,}" for name in ("records", "new", "changed", "deleted")),
@@ -306,7 +308,12 @@ def _summary(outcome: Outcome) -> None:
     for source in outcome.sources:
         if source["fault"]:
             out.print(f"[red]{source['source']}:[/] {source['fault']}", highlight=False)
-    out.print(f"Checks: [green]{outcome.checks_passed} passed[/], {_failed(outcome.checks_failed)}")
+    told = _not_passed(outcome.checks_failed, outcome.checks_warned)
+    out.print(f"Checks: [green]{outcome.checks_passed} passed[/]{', ' if told else ''}{told}")
+    if told:
+        out.print(
+            "A rule counts once here, however many sources it weighs; `mhwg status` names those that did not pass."
+        )
     if not outcome.succeeded:
         out.print(f"[bold red]No release:[/] {outcome.failed_step}: {outcome.fault}", highlight=False)
         out.print("The last good release is untouched.")
@@ -331,5 +338,10 @@ def _summary(outcome: Outcome) -> None:
         )
 
 
-def _failed(count: int) -> str:
-    return f"[red]{count} failed[/]" if count else "0 failed"
+def _not_passed(failed: int, warned: int) -> str:
+    """Told apart, since a warning lets rows and release through and a critical check that fails does not."""
+    parts = (
+        f"[yellow]{warned} warning{'' if warned == 1 else 's'}[/]" if warned else "",
+        f"[red]{failed - warned} failed[/]" if failed > warned else "",
+    )
+    return ", ".join(part for part in parts if part)
