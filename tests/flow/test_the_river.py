@@ -454,6 +454,17 @@ def test_the_shelf_answers_for_both_releases(river, week_later):
     assert digests(later / "release") == before
 
 
+def test_the_first_release_is_made_again_byte_for_byte_from_a_warehouse_that_went_on(river, week_later, tmp_path):
+    _, first = river
+    later, *_ = week_later
+    made = mhwg(
+        later, "release", "as-of", first["release_id"][:4] + "-07-06", "--into", str(tmp_path / "again"), "--json"
+    )
+    answer = json.loads(made.stdout)
+    assert (answer["release_id"], answer["is_same_program"], answer["differences"]) == (first["release_id"], True, [])
+    assert digests(tmp_path / "again") == digests(later / "release" / first["release_id"])
+
+
 def test_a_withdrawn_release_leaves_a_tombstone_and_is_remembered_by_the_audit(week_later, tmp_path):
     """The last of this state: afterwards the release of the week before is shown again."""
     later, said, *_ = week_later
