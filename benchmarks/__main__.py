@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.data_values import data_values
+from benchmarks.disclosure import disclosure
 from benchmarks.history import history_load
 from benchmarks.measure import PROJECT, Bench, Row
 from benchmarks.peers import peers
@@ -46,6 +47,7 @@ FAMILIES = {
     "checks": Family("staged values", quality_checks, (M // 10, M), (M // 10, M, 10 * M)),
     "entities": Family("tracker entities", tracker, (10_000,), (10_000, 100_000, M)),
     "survey": Family("respondents", survey_estimation, (M // 10,), (M // 10, M)),
+    "disclosure": Family("figures", disclosure, (10_000,), (10_000, 30_000, 100_000)),
     "peers": Family("data values", peers, (M // 10,), (M // 10, M)),
 }
 

@@ -1,7 +1,6 @@
 """What disclosure control costs: a release of 10 000 to 100 000 figures is protected and audited, and once more a week later.
 
-Run by hand: `.venv/bin/python -m benchmarks.disclosure [--sizes 10000 30000 100000] [--to FOLDER]`. Each run is a process of its own;
-memory is that of the process at its highest.
+Belongs here: the making of such a release and the work. There is no floor: nobody protects a release with a short script.
 
 The figures are made up in the shape of a national release: programmes (an indicator in a year), each in 34 provinces and the
 country, by month, quarter and year, by sex, and by quarter and nationality; tuberculosis with its completed referrals. Within
@@ -9,26 +8,21 @@ a programme all sums hold and everything is connected; between programmes nothin
 more years and indicators are in a real release.
 """
 
-import argparse
-import json
 import time
 from calendar import monthrange
+from collections.abc import Iterator
 from datetime import date
-from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from benchmarks.measure import Row, exponent, row, run
+from benchmarks.measure import Bench, Row, begin, row, run
 
 PROVINCES = 34
 NATIONALITIES = ("KHM", "LAO", "MMR", "_O")
 INDICATORS = ("TB10", "ML02", "HV06", "LM07", "TB09", "TB03", "PE02", "MH01")
 PEOPLE_PER_YEAR = 12_000
 """People whom a programme counts in a year: the smaller provinces then see a few in a month."""
-SIZES = (10_000, 30_000, 100_000)
+PROTECT, AGAIN = "protect and audit", "the same, a week later"
 
 
 def periods(year: int) -> dict[str, tuple[date, date, tuple[int, ...]]]:
@@ -104,7 +98,7 @@ def _programme(indicator: str, year: int, counts: Any, chance: Any) -> list[dict
 
 
 def protect_release(size: int, weeks: int) -> dict[str, Any]:
-    """Processor seconds of `protect`, the making of the figures not counted, with what came of it. After the first week the release
+    """Seconds of `protect`, the making of the figures not counted, with what came of it. After the first week the release
     before it is in the ledger.
 
     Raises RuntimeError when the audit left a demand unmet.
@@ -120,10 +114,9 @@ def protect_release(size: int, weeks: int) -> dict[str, Any]:
         before = protect(frame, policy, areas=areas, earlier=earlier)
         earlier.append(ledger(before.frame, frame))
     frame, areas = release(size, weeks)
-    # Processor seconds: the work is one thread's, and a busy machine must not look like a slow program.
-    started = time.process_time()
+    started = begin()
     made = protect(frame, policy, areas=areas, earlier=earlier)
-    seconds = time.process_time() - started
+    seconds = time.perf_counter() - started
     demanded = made.audit.filter(pl.col("required_width") > 0)
     unmet = demanded.filter((pl.col("width") < pl.col("required_width")) & (pl.col("verdict") != "already public"))
     if unmet.height:
@@ -136,43 +129,10 @@ def protect_release(size: int, weeks: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def disclosure(size: int, repetitions: int, tell: Any, weeks: int = 0) -> list[Row]:
-    """One line for a release of `size` figures; `tell` hears what is being measured."""
-    ask = partial(run, "benchmarks.disclosure:protect_release")
-    stage = "protect and audit" if weeks == 0 else "the same, a week later"
-    tell(f"{size:,} figures: {stage}")
-    return [row(stage, size, [ask(size, weeks) for _ in range(repetitions)], [])]
-
-
-def main() -> None:
-    """Prints one line per size and the exponent of growth; writes them as JSON where `--to` says."""
-    reader = argparse.ArgumentParser(prog="python -m benchmarks.disclosure", description=__doc__)
-    reader.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    reader.add_argument(
-        "--weeks", type=int, nargs="+", default=(0, 1), help="0: the first release; 1: also the one after it"
-    )
-    reader.add_argument("--to", type=Path, help="a JSON file")
-    asked = reader.parse_args()
-    console, report = Console(), []
-    for weeks in asked.weeks:
-        done = []
-        for size in asked.sizes:
-            measured = run("benchmarks.disclosure:protect_release", size, weeks)
-            done.append(measured)
-            told = ", ".join(f"{name} {value:,}" for name, value in measured.said.items())
-            mib = measured.peak_bytes / 2**20
-            console.print(f"week {weeks}: {measured.seconds:.1f} s, {mib:,.0f} MiB; {told}", highlight=False)
-            report.append({"week": weeks, "seconds": measured.seconds, "peak_mib": mib, **measured.said})
-        grown = [one.said["figures"] for one in done]
-        time_grows = exponent(grown, [one.seconds for one in done])
-        memory_grows = exponent(grown, [one.peak_bytes for one in done])
-        if time_grows is not None and memory_grows is not None:
-            console.print(
-                f"week {weeks}: time ~ size^{time_grows:.2f}, memory ~ size^{memory_grows:.2f}", highlight=False
-            )
-    if asked.to is not None:
-        asked.to.write_text(json.dumps(report, indent=1), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+def disclosure(size: int, bench: Bench) -> Iterator[Row]:
+    """A release of `size` figures protected and audited, and once more a week later, beside what is published by then."""
+    for weeks, stage in enumerate((PROTECT, AGAIN)):
+        if bench.wants(stage):
+            bench.tell(f"{size:,} figures: {stage}")
+            made = [run("benchmarks.disclosure:protect_release", size, weeks) for _ in range(bench.repetitions)]
+            yield row(stage, size, made)
