@@ -229,7 +229,7 @@ def read_history(folder: str, source: str) -> dict[str, Any]:
         started = begin()
         for _ in range(5):
             connection.execute(query).fetchall()
-        return {"seconds": (time.perf_counter() - started) / 5, "repeats": 5}
+        return {"seconds": (time.perf_counter() - started) / 5, "mean_of": 5}
 
 
 def pull_and_load(folder: str, url: str, values: int) -> dict[str, Any]:

@@ -207,7 +207,7 @@ def _main(function: str, arguments: str) -> None:
     # A function that times its own part (imports and opening apart) says so.
     seconds = said.pop("seconds") if isinstance(said, dict) and "seconds" in said else time.perf_counter() - started
     if isinstance(said, dict):
-        cpu_seconds /= said.pop("repeats", 1)  # its seconds are the mean of so many
+        cpu_seconds /= said.pop("mean_of", 1)  # its seconds are the mean of so many
     print(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds, "said": said}), flush=True)
 
 
