@@ -19,7 +19,7 @@ from warehouse.clock import Refresh
 from warehouse.corrections import Verdict, apply_corrections, outcomes_of
 from warehouse.load import CriticalRuleFailed, LoadTransaction, transaction
 from warehouse.quality import Scales, WeighingFailed
-from warehouse.store import Warehouse, fetch_frame
+from warehouse.store import Warehouse, fetch_frame, given_room
 
 CORRECTIONS = "core.correction_row"
 CORRECTIONS_SOURCE = "corrections"
@@ -89,12 +89,9 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
     return [correct, pair]
 
 
+@given_room
 def correct_core(warehouse: Warehouse, scales: Scales, refresh: Refresh) -> tuple[SourceReport, tuple[Verdict, ...]]:
     """The corrections ledger acts on the core, and every entry has its verdict."""
-    return warehouse.with_room(lambda: _corrected(warehouse, scales, refresh))
-
-
-def _corrected(warehouse: Warehouse, scales: Scales, refresh: Refresh) -> tuple[SourceReport, tuple[Verdict, ...]]:
     report = SourceReport(CORRECTIONS_SOURCE)
     entries = warehouse.corrections
     load: LoadTransaction | None = None

@@ -24,7 +24,7 @@ from warehouse.outages import end_outage, note_outage
 from warehouse.quality import RuleOutcome, Scales, WeighingFailed
 from warehouse.row_bands import JudgedSlice, judge_rows
 from warehouse.row_bands import outcome as row_outcome
-from warehouse.store import Warehouse
+from warehouse.store import Warehouse, given_room
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +95,7 @@ def known_receipts(warehouse: Warehouse, landing: Landing, source_code: str) -> 
     return [receipt for receipt in landing.receipts(source_code) if receipt.receipt_id in loaded] + waiting
 
 
+@given_room
 def load_source(
     warehouse: Warehouse,
     landing: Landing,
@@ -112,21 +113,6 @@ def load_source(
     removed: what it said, the store says already. What is refused does not wait: it is pulled again by the next refresh, so
     that a delivery in which the provider mended the fault is not held up by the first.
     """
-    return warehouse.with_room(
-        lambda: _load_waiting(warehouse, landing, scales, source_code, recorded_at, batches, retry=retry)
-    )
-
-
-def _load_waiting(
-    warehouse: Warehouse,
-    landing: Landing,
-    scales: Scales,
-    source_code: str,
-    recorded_at: datetime,
-    batches: Batches,
-    *,
-    retry: bool,
-) -> SourceReport:
     report = SourceReport(source_code)
     warehouse.bring_up_to_date()
     loaded = loaded_receipt_ids(warehouse, source_code)
@@ -164,7 +150,7 @@ def _load_waiting(
     except (CriticalRuleFailed, WeighingFailed) as fault:
         if again.pulls:
             log.warning("%s: held records could not be loaded, they stay held: %s", source_code, fault)
-            return _load_waiting(warehouse, landing, scales, source_code, recorded_at, batches, retry=False)
+            return load_source(warehouse, landing, scales, source_code, recorded_at, batches, retry=False)
         report.fault = " | ".join(filter(None, [report.fault, str(fault)]))
         report.outcomes = list(load.report.outcomes) if load else []
         log.warning("%s: load rolled back: %s", source_code, type(fault).__name__)
@@ -271,6 +257,7 @@ def _load_batch(load: LoadTransaction, scales: Scales, batch: Batch) -> Sequence
     return batch.loads
 
 
+@given_room
 def derive_table(
     warehouse: Warehouse,
     scales: Scales,
@@ -290,25 +277,6 @@ def derive_table(
     code changed since the last result, nothing is computed. `before_load` is handed the result while the table still says
     what it said, within the same transaction.
     """
-    return warehouse.with_room(
-        lambda: _derive(
-            warehouse, scales, source_code, recorded_at, table, make, inputs=inputs, also=also, before_load=before_load
-        )
-    )
-
-
-def _derive(
-    warehouse: Warehouse,
-    scales: Scales,
-    source_code: str,
-    recorded_at: datetime,
-    table: str,
-    make: Callable[[Any], pl.DataFrame],
-    *,
-    inputs: Sequence[str],
-    also: Sequence[str],
-    before_load: Callable[[LoadTransaction, pl.DataFrame], None] | None,
-) -> SourceReport:
     report = SourceReport(source_code)
     digest = inputs_digest(warehouse, inputs, *also)
     if computed_from(warehouse, source_code) == digest:

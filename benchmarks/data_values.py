@@ -142,7 +142,7 @@ def _is_landed(folder: str) -> bool:
     return bool(landed) and bool(_receipts(folder))
 
 
-class _NoScales:
+class NoScales:
     """Weighs nothing: what loading costs without checks."""
 
     def checks_for(self, table: Any) -> list[Any]:
@@ -186,13 +186,20 @@ def _load(folder: str, values: int, scales: Any, at: datetime, is_whole: bool = 
 
 def pull(folder: str, url: str, values: int, is_whole: bool = False) -> dict[str, Any]:
     """One full pull of the server, landed and waiting to be loaded."""
+    seconds, counts = pull_into(folder, url, _mapping(values, url), is_whole)
+    return {"seconds": seconds, "values": counts["data_values"]}
+
+
+def pull_into(folder: str, url: str, mapping: Any, is_whole: bool = False) -> tuple[float, dict[str, int]]:
+    """What the mapping names is landed in the emptied `folder/landing` and waits; seconds and counts. `is_whole`: part of a longer
+    work that began before."""
     from assets.dhis2.client import Credential, Dhis2Client
     from assets.dhis2.extract import pull_instance
     from methods.pseudonym import Pseudonymiser
     from warehouse.landing import Landing
 
     shutil.rmtree(Path(folder) / "landing", ignore_errors=True)
-    mapping, landing = _mapping(values, url), Landing(Path(folder) / "landing")
+    landing = Landing(Path(folder) / "landing")
     started = time.perf_counter() if is_whole else begin()
     result = pull_instance(
         Dhis2Client(url, Credential(token=TOKEN), server=SERVER, max_parallel=2),
@@ -202,7 +209,7 @@ def pull(folder: str, url: str, values: int, is_whole: bool = False) -> dict[str
         Pseudonymiser("a key that is long enough for a benchmark", "k"),
     )
     landing.note_pull(result.receipts, AT)
-    return {"seconds": time.perf_counter() - started, "values": result.counts["data_values"]}
+    return time.perf_counter() - started, dict(result.counts)
 
 
 def stage(folder: str, values: int) -> dict[str, Any]:
@@ -243,7 +250,7 @@ def pull_and_load(folder: str, url: str, values: int) -> dict[str, Any]:
     _fresh(folder)
     started = begin()
     pull(folder, url, values, is_whole=True)
-    loaded = _load(folder, values, _NoScales(), AT, is_whole=True)
+    loaded = _load(folder, values, NoScales(), AT, is_whole=True)
     return {**loaded, "seconds": time.perf_counter() - started}
 
 
@@ -251,7 +258,7 @@ def load(folder: str, values: int) -> dict[str, Any]:
     """What waits is staged and merged into an empty core, without checks."""
     _fresh(folder)
     _wait_again(folder)
-    return _load(folder, values, _NoScales(), AT)
+    return _load(folder, values, NoScales(), AT)
 
 
 def load_weighed(folder: str, values: int) -> dict[str, Any]:

@@ -12,17 +12,14 @@ import shutil
 import time
 import tomllib
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from benchmarks.data_values import AT, SERVER, TOKEN, NoScales, pull_into
 from benchmarks.measure import PROJECT, Bench, Row, begin, compare, row, run
 
-AT = datetime(2026, 7, 6, 5, 0, tzinfo=UTC)
-SERVER = "khm"
-TOKEN = "practice-token"
 PULLED = 10_000
 WEEKLY_EPISODES = 84
 """Episodes a week that make some ten thousand entities on one server by the practice ground's first instant."""
@@ -91,30 +88,13 @@ def _mapping(url: str = "http://127.0.0.1") -> Any:
 
 def pull(folder: str, url: str) -> dict[str, Any]:
     """One full pull of the server's tracker, identifiers hashed, landed and waiting to be loaded."""
-    from assets.dhis2.client import Credential, Dhis2Client
-    from assets.dhis2.extract import pull_instance
-    from methods.pseudonym import Pseudonymiser
-    from warehouse.landing import Landing
-
-    shutil.rmtree(Path(folder) / "landing", ignore_errors=True)
-    mapping, landing = _mapping(url), Landing(Path(folder) / "landing")
-    started = begin()
-    result = pull_instance(
-        Dhis2Client(url, Credential(token=TOKEN), server=SERVER, max_parallel=2),
-        mapping,
-        lambda part: landing.pull(mapping.source_code, part, AT, is_practice=True),
-        None,
-        Pseudonymiser("a key that is long enough for a benchmark", "k"),
-    )
-    landing.note_pull(result.receipts, AT)
-    return {"seconds": time.perf_counter() - started, **result.counts}
+    seconds, counts = pull_into(folder, url, _mapping(url))
+    return {"seconds": seconds, **counts}
 
 
 def load(folder: str) -> dict[str, Any]:
     """What waits is staged and merged into an empty core, without checks."""
-    from benchmarks.data_values import _NoScales
-
-    return _load(folder, _NoScales())
+    return _load(folder, NoScales())
 
 
 def load_weighed(folder: str) -> dict[str, Any]:

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import wraps
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import duckdb
 import polars as pl
@@ -25,6 +26,7 @@ from warehouse.catalogue.table_catalogue import Table, tables
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+Asked = ParamSpec("Asked")
 
 CONFIGURATION = {
     # A missing extension must fail at once, not after a download attempt of seconds.
@@ -415,3 +417,15 @@ def _add_missing_columns(connection: Any, table: Table) -> None:
 
 def _first_line(fault: Exception) -> str:
     return str(fault).splitlines()[0][:200] if str(fault) else type(fault).__name__
+
+
+def given_room(
+    work: Callable[Concatenate[Warehouse, Asked], Result],
+) -> Callable[Concatenate[Warehouse, Asked], Result]:
+    """The function, done with `Warehouse.with_room` of the store that is its first argument."""
+
+    @wraps(work)
+    def roomy(warehouse: Warehouse, /, *args: Asked.args, **kwargs: Asked.kwargs) -> Result:
+        return warehouse.with_room(lambda: work(warehouse, *args, **kwargs))
+
+    return roomy

@@ -4,7 +4,7 @@ Belongs here: `check` (settings against server) and `discover` (candidates for s
 here: printing (`pipelines.cli`), pulling (`extract`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -153,7 +153,7 @@ def _outside_provinces(mapping: InstanceMapping, units: list[dict[str, Any]]) ->
         return []
     # Of a whole branch the top one says it.
     names = sorted(str(unit.get("name") or unit["id"]) for unit in units if _is_topmost(unit, outside))
-    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    shown = _first(names)
     return [
         Finding(
             "provinces",
@@ -266,7 +266,7 @@ def _untranslated_combos(mapping: InstanceMapping, data_sets: list[dict[str, Any
     if not unknown:
         return []
     names = sorted(f"{name} ({uid})" for uid, name in unknown.items())
-    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    shown = _first(names)
     return [
         Finding(
             "category option combos",
@@ -439,3 +439,7 @@ def _detail(row: dict[str, Any]) -> str:
             )
         parts.append(f"{key}={value}")
     return "; ".join(parts)
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -39,9 +39,6 @@ Progress = Callable[[str, int, int | None], None]
 _PLAN: Final = "plan.json"
 _STATE: Final = "state.json"
 _LONGEST_RESUME: Final = timedelta(hours=24)
-_ADVICE_ON_FORM: Final = (
-    "Ask the server's administrator what stands between it and us, and report this with the version."
-)
 """A broken pull older than this starts anew: its pages would describe a server of days ago."""
 
 
@@ -318,16 +315,20 @@ class _Run:
             try:
                 require_form(row)
             except RecordFormError as fault:
-                raise ResponseShapeError(
-                    f"record {number} of a page of {part}: {fault}.",
-                    server=self.client.server,
-                    endpoint="tracker/trackedEntities",
-                    advice=_ADVICE_ON_FORM,
-                ) from fault
+                said = f"record {number} of a page of {part}: {fault}."
+                raise self._not_of_the_form(said, "tracker/trackedEntities") from fault
         return rows
 
     def _first_position(self) -> Position:
         return Position(page_size=tracker.page_size_at_most(self.mapping.page_size))
+
+    def _not_of_the_form(self, said: str, endpoint: str) -> ResponseShapeError:
+        return ResponseShapeError(
+            said,
+            server=self.client.server,
+            endpoint=endpoint,
+            advice="Ask the server's administrator what stands between it and us, and report this with the version.",
+        )
 
     def pull_values(
         self,
@@ -367,12 +368,7 @@ class _Run:
                     with pull.open(name) as target:
                         return aggregate.copy_json(answer, target, elements)
                 except ValueFormError as fault:
-                    raise ResponseShapeError(
-                        f"{fault}.",
-                        server=self.client.server,
-                        endpoint="dataValueSets",
-                        advice=_ADVICE_ON_FORM,
-                    ) from fault
+                    raise self._not_of_the_form(f"{fault}.", "dataValueSets") from fault
             except TooLargeError as fault:
                 parts = aggregate.smaller(chunk, below, fault)
                 return sum((land(part) for part in parts), ChunkCounts())

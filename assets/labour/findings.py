@@ -12,7 +12,7 @@ import polars as pl
 from methods.reconciliation import Claim, claims_from, findings_frame, reconcile, register_claims, register_stock_claims
 from warehouse.history import LoadCounts
 from warehouse.load import transaction
-from warehouse.store import Warehouse, fetch_frame
+from warehouse.store import Warehouse, fetch_frame, given_room
 
 TABLE = "core.labour_finding"
 SOURCE = "labour_reconciliation"
@@ -39,12 +39,9 @@ def current_findings(connection: Any) -> pl.DataFrame:
     return findings_frame(reconcile(claims)).with_columns(receipt_id=pl.lit(None, dtype=pl.String))
 
 
+@given_room
 def record_findings(warehouse: Warehouse, recorded_at: datetime) -> LoadCounts:
     """core.labour_finding says what contradicts what among all figures that are open now; findings that no longer hold are
     closed. Writes nothing when nothing changed."""
-
-    def record() -> LoadCounts:
-        with transaction(warehouse, SOURCE, recorded_at) as load:
-            return load.load_frame(TABLE, current_findings(load.connection), mode="snapshot")
-
-    return warehouse.with_room(record)
+    with transaction(warehouse, SOURCE, recorded_at) as load:
+        return load.load_frame(TABLE, current_findings(load.connection), mode="snapshot")
