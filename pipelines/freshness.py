@@ -16,7 +16,11 @@ SLACK = timedelta(hours=2)
 
 
 def with_freshness(assets: Sequence[dg.AssetsDefinition], settings: Settings) -> list[dg.AssetsDefinition]:
-    """The same assets; what is landed must be new by the weekly deadline, the release two hours after it."""
+    """The same assets; what is landed must be new by the weekly deadline, the release two hours after it.
+
+    Dagster judges by the last materialisation. A source that failed records none, in a run of its own or of everything
+    (`assets.declare.last_good`); an inbox in which nothing new lay was looked at and is fresh.
+    """
     first = settings.schedule.ticks.after(REFERENCE_MONDAY)
     week = settings.schedule.ticks.after(first) - first
     window = settings.schedule.deadlines.after(first) - first

@@ -14,6 +14,7 @@ from assets.declare import (
     check_specs,
     fail_alone,
     landing_key,
+    last_good,
     load_results,
     load_specs,
     loaded_tables,
@@ -27,13 +28,13 @@ from assets.dhis2.instants import format_instant
 from assets.dhis2.mapping import InstanceMapping
 from assets.dhis2.payload import stage_frames
 from assets.dhis2.sources import Dhis2Server
-from assets.loading import Batch, SourceReport, TableLoad, load_source
+from assets.loading import Batch, SourceReport, TableLoad, load_source, loaded_receipt_ids
 from assets.progress import pull_progress
 from methods.periods import parse_period
 from methods.pseudonym import Pseudonymiser
 from warehouse.clock import Refresh
 from warehouse.landing import Landing, Receipt
-from warehouse.outages import note_outage
+from warehouse.outages import current_outages, note_outage
 from warehouse.quality import Scales
 from warehouse.store import Warehouse
 
@@ -145,17 +146,9 @@ def _landing_asset(code: str) -> dg.AssetsDefinition:
             if refresh.alone:
                 # Nothing else is in this run: it fails, and the asset is not called fresh.
                 raise dg.Failure(str(fault), allow_retries=False) from fault
-            return dg.MaterializeResult(
-                metadata={"mhwg/fault": str(fault), "mhwg/fault_source": source},
-                check_results=[
-                    dg.AssetCheckResult(
-                        check_name="pulled",
-                        passed=False,
-                        severity=dg.AssetCheckSeverity.ERROR,
-                        metadata={"fault": str(fault)},
-                    )
-                ],
-            )
+            failed = dg.AssetCheckResult(check_name="pulled", passed=False, metadata={"fault": str(fault)})
+            told = {"mhwg/fault": str(fault), "mhwg/fault_source": source}
+            return last_good(context, dg.MaterializeResult(metadata=told, check_results=[failed]))
         landing.note_pull(pulled.receipts, refresh.as_at)
         for warning in pulled.warnings:
             context.log.warning("%s: %s", source, warning)
@@ -246,7 +239,17 @@ def _load_step(servers: Sequence[str], scales: Scales) -> dg.AssetsDefinition:
             )
             reports.append(report)
         counts = warehouse.row_counts(table.name for table in loaded)
-        yield from selected(context, load_results(loaded, reports, counts, scales))
+        results = load_results(loaded, reports, counts, scales)
+        yield from selected(context, results, is_last_good=_all_failed(warehouse, reports))
         fail_alone(refresh, reports)
 
     return load_dhis2
+
+
+def _all_failed(warehouse: Warehouse, reports: Sequence[SourceReport]) -> bool:
+    """No server brought the shared tables anything: each is on file as failed, or never answered."""
+    failed = {outage.source_code for outage in current_outages(warehouse)}
+    return bool(reports) and not any(
+        report.is_change or (report.source_code not in failed and loaded_receipt_ids(warehouse, report.source_code))
+        for report in reports
+    )

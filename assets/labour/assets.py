@@ -13,6 +13,7 @@ from assets.declare import (
     backfill_step,
     check_specs,
     landing_key,
+    last_good,
     load_results,
     load_step,
     loaded_tables,
@@ -82,10 +83,10 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         metadata: dict[str, Any] = {"new_files": len(receipts), "known_files": len(pulled.known) + len(fetched.known)}
         if faults:
             metadata |= {"mhwg/fault": " | ".join(faults), "mhwg/fault_source": SOURCE}
-        return dg.MaterializeResult(
-            metadata=metadata,
-            check_results=[dg.AssetCheckResult(check_name="pulled", passed=not faults, metadata={"faults": faults})],
-        )
+        check = dg.AssetCheckResult(check_name="pulled", passed=not faults, metadata={"faults": faults})
+        result: dg.MaterializeResult[None] = dg.MaterializeResult(metadata=metadata, check_results=[check])
+        # An inbox was looked at, whatever lay in it; an address that failed was not.
+        return last_good(context, result) if fetched.faults else result
 
     @dg.multi_asset(
         can_subset=True,

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.declare import landing_key, load_step, loaded_tables
+from assets.declare import landing_key, last_good, load_step, loaded_tables
 from assets.inbox import landed_sha256
 from assets.loading import known_receipts, loaded_receipt_ids
 from assets.reference.editions import batches
@@ -37,6 +37,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         ],
     )
     def land_reference(
+        context: dg.AssetExecutionContext,
         reference_services: dg.ResourceParam[ReferenceServices],
         warehouse: dg.ResourceParam[Warehouse],
         landing: dg.ResourceParam[Landing],
@@ -56,9 +57,9 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         metadata: dict[str, Any] = {"new_receipts": len(receipts)}
         if faults:
             metadata |= {"mhwg/fault": " | ".join(faults), "mhwg/fault_source": SOURCE}
-        return dg.MaterializeResult(
-            metadata=metadata,
-            check_results=[dg.AssetCheckResult(check_name="pulled", passed=not faults, metadata={"faults": faults})],
-        )
+        check = dg.AssetCheckResult(check_name="pulled", passed=not faults, metadata={"faults": faults})
+        result: dg.MaterializeResult[None] = dg.MaterializeResult(metadata=metadata, check_results=[check])
+        # An inbox was looked at, whatever lay in it; a service that failed was not.
+        return last_good(context, result) if asked.faults else result
 
     return [land_reference, load_step(SOURCE, loaded, scales, batches)]

@@ -156,19 +156,27 @@ def execute(settings: Settings, job_name: str = "refresh", purpose: Purpose | No
             outcome.checks_passed += evaluation.passed
             outcome.checks_failed += not evaluation.passed
             outcome.checks_warned += not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.WARN
-        if event.is_step_materialization:
-            metadata: dict[str, Any] = {
-                name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
-            }
-            if "mhwg/fault" in metadata:
-                not_pulled[metadata["mhwg/fault_source"]] = metadata["mhwg/fault"]
-            outcome.sources.extend(metadata.get("mhwg/sources", []))
-            outcome.release_id = metadata.get("mhwg/release_id", outcome.release_id)
-            outcome.release_state = metadata.get("mhwg/release_state", outcome.release_state)
-            outcome.release_folder = metadata.get("mhwg/release_folder", outcome.release_folder)
+        metadata = _told_of_asset(event)
+        if "mhwg/fault" in metadata:
+            not_pulled[metadata["mhwg/fault_source"]] = metadata["mhwg/fault"]
+        outcome.sources.extend(metadata.get("mhwg/sources", []))
+        outcome.release_id = metadata.get("mhwg/release_id", outcome.release_id)
+        outcome.release_state = metadata.get("mhwg/release_state", outcome.release_state)
+        outcome.release_folder = metadata.get("mhwg/release_folder", outcome.release_folder)
     for source in outcome.sources:
         source["fault"] = source["fault"] or not_pulled.get(source["source"])
     return outcome
+
+
+def _told_of_asset(event: Any) -> dict[str, Any]:
+    """Metadata of an asset that was materialised, or of one that kept its last good data and was only observed."""
+    if event.is_step_materialization:
+        told = event.step_materialization_data.materialization.metadata
+    elif event.event_type_value == "ASSET_OBSERVATION":
+        told = event.asset_observation_data.asset_observation.metadata
+    else:
+        return {}
+    return {name: value.value for name, value in told.items()}
 
 
 def _was_stopped(result: Any) -> bool:

@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
 
@@ -213,6 +214,22 @@ def test_a_dead_server_is_named_and_the_others_go_on(told: Told) -> None:
     assert set(faults) == {"dhis2_vnm"}
     assert told.dead["release_state"] == "published"
     assert told.second != told.first
+
+
+def test_a_dead_server_is_not_fresh_and_the_inboxes_are(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Freshness policies are judged by the last materialisation; both refreshes were runs of everything in one process."""
+    monkeypatch.setenv("DAGSTER_HOME", str(told.state / "dagster"))
+    with dg.DagsterInstance.get() as instance:
+        newest, oldest = (record.run_id for record in (*instance.get_runs(limit=1), instance.get_runs()[-1]))
+        keys = [dg.AssetKey(["landing", code]) for code in ("dhis2_vnm", "labour", "programme", "reference", "survey")]
+        last = {
+            record.asset_entry.asset_key.path[1]: record.asset_entry.last_materialization
+            for record in instance.get_asset_records(keys)
+        }
+    made_by = {code: found.run_id for code, found in last.items() if found}
+    assert newest != oldest
+    assert made_by.pop("dhis2_vnm") == oldest
+    assert made_by == dict.fromkeys(("labour", "programme", "reference", "survey"), newest)
 
 
 def test_cells_of_the_dead_server_carry_the_age_of_their_data(told: Told) -> None:
