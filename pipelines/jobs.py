@@ -13,7 +13,7 @@ import dagster as dg
 from assets.declare import BACKFILL_GROUP, landing_key
 from pipelines.run_tags import JOB, SOURCE
 
-FILE_SOURCES = ("labour", "survey", "programme")
+FILE_SOURCES = ("labour", "survey", "programme", "reference")
 """Sources that send files into an inbox."""
 
 REFRESH = "refresh"
@@ -91,7 +91,7 @@ arrivals = [
     dg.define_asset_job(
         f"arrived_{code}",
         selection=dg.AssetSelection.assets(landing_key(code)).downstream(),
-        description=f"Take in what arrived for {code}, and compute and publish what follows from it; no server is asked.",
+        description=f"Take in what arrived for {code}, and compute and publish what follows from it; no DHIS2 server is asked.",
         executor_def=dg.in_process_executor,
         tags={JOB: f"arrived_{code}", SOURCE: code},
     )

@@ -15,6 +15,7 @@ import dagster as dg
 from assets.inbox import landed_sha256, look
 from assets.labour.fetch import complete_files as labour_files
 from assets.programme.read import inbox_files as programme_files
+from assets.reference.fetch import inbox_files as reference_files
 from assets.survey.inbox import complete_files as survey_files
 from pipelines.jobs import FILE_SOURCES
 from pipelines.run_tags import ARRIVAL, LAUNCHED_BY, SOURCE
@@ -31,6 +32,7 @@ _FILES: dict[str, Callable[[Path], list[Path]]] = {
     "labour": labour_files,
     "survey": survey_files,
     "programme": programme_files,
+    "reference": reference_files,
 }
 
 

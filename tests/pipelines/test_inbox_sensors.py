@@ -84,7 +84,7 @@ def office(installation: tuple[dg.Definitions, dg.DagsterInstance, Path]) -> Cal
 
 def test_every_inbox_is_watched_from_the_start(office: Callable[[str], Watched]) -> None:
     watched = office("labour")
-    for name in ("labour_inbox", "survey_inbox", "programme_inbox"):
+    for name in ("labour_inbox", "survey_inbox", "programme_inbox", "reference_inbox"):
         sensor = watched.definitions.resolve_sensor_def(name)
         assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
         assert sensor.job_name == f"arrived_{name.removesuffix('_inbox')}"
@@ -118,6 +118,27 @@ def test_a_file_is_landed_when_it_has_stopped_growing(office: Callable[[str], Wa
 
     watched.cursor = None
     assert [watched.tick(), watched.tick()] == [[], []], "landed content starts nothing, even without a cursor"
+
+
+def test_a_reference_file_is_landed_and_starts_nothing_more(office: Callable[[str], Watched]) -> None:
+    """What is shipped with the code lies in the same landing folder and is no arrival."""
+    watched = office("reference")
+    data = b"series_code,edition_code,area_code,year,value\nmigrant_stock,test2026,VNM,2024,77\n"
+    watched.write("figures.csv", data)
+    assert watched.tick() == []
+    (request,) = watched.tick()
+    assert request.tags["mhwg/source"] == "reference"
+    job = watched.definitions.resolve_job_def("arrived_reference")
+    assert dg.AssetKey(["release", "observation"]) in job.asset_layer.executable_asset_keys
+    landing = dg.AssetKey(["landing", "reference"])
+    done = job.execute_in_process(instance=watched.instance, tags=dict(request.tags), asset_selection=[landing])
+    assert done.success
+    landed = Landing(watched.folder.parents[1] / "landing").receipts("reference")
+    assert [r.parameters["sha256"] for r in landed if r.locator == "inbox:figures.csv"] == [
+        hashlib.sha256(data).hexdigest()
+    ]
+    watched.cursor = None
+    assert [watched.tick(), watched.tick()] == [[], []]
 
 
 def test_content_decides_what_is_new(office: Callable[[str], Watched]) -> None:
