@@ -193,11 +193,12 @@ def _drop_damaged(landing: Landing, source_code: str, receipts: Sequence[Receipt
         try:
             landing.verify(receipt)
         except LandingError as fault:
-            if receipt.receipt_id not in loaded:
-                landing.discard(receipt)
             landing.settle_pulls(source_code)
             log.warning("%s: landed files are damaged: %s", source_code, receipt.path)
-            return f"{fault} What waited to be loaded is pulled again by the next refresh."
+            if receipt.receipt_id in loaded:
+                return str(fault)
+            landing.discard(receipt)
+            return f"{fault.found}. What waited to be loaded is pulled again by the next refresh."
     return None
 
 

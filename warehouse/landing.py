@@ -24,12 +24,14 @@ from typing import IO, Any
 
 
 class LandingError(Exception):
-    """The landing folder is not what it should be: a payload is missing or its bytes changed. The message says which."""
+    """The landing folder is not what it should be: a payload is missing or its bytes changed. The message says which, and what
+    to type; `found` is the message without that, for who has mended it already."""
 
-    def __init__(self, message: str, *, source: str, file: str) -> None:
-        super().__init__(message)
-        self.source = source
-        self.file = file
+    def __init__(self, found: str, receipt: "Receipt") -> None:
+        super().__init__(f"{found}; {_how_to_mend(receipt)}")
+        self.found = found
+        self.source = receipt.source_code
+        self.file = receipt.path
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,19 @@ class Receipt:
     agency: str | None
     is_practice: bool
     path: str
+
+
+def _how_to_mend(receipt: Receipt) -> str:
+    """What a person does about a damaged receipt, by the kind of its source. The folder must go first: a file whose receipt
+    lies there is known and not taken in again, and what was read from a server in part is no part of a full answer."""
+    command = f"mhwg refresh --source {receipt.source_code}"
+    if receipt.source_code.startswith("dhis2_"):
+        again = f"run `{command} --full`, which asks the server for everything again"
+    elif receipt.locator.startswith("inbox:"):
+        again = f"run `{command}` with {receipt.locator.removeprefix('inbox:')} in the inbox"
+    else:
+        again = f"run `{command}`, which takes {receipt.locator} in again"
+    return f"put landing/{receipt.path} back from a backup, or remove that folder and {again}."
 
 
 def _safe(name: str) -> str:
@@ -208,9 +223,8 @@ class Landing:
         if len(paths) != receipt.file_count:
             raise LandingError(
                 f"landing of {receipt.source_code}: receipt {receipt.receipt_id} describes {receipt.file_count} files, "
-                f"{len(paths)} are in {receipt.path}; restore the landing folder from backup or pull again with --full.",
-                source=receipt.source_code,
-                file=receipt.path,
+                f"{len(paths)} are in {receipt.path}",
+                receipt,
             )
         return paths
 
@@ -223,9 +237,8 @@ class Landing:
         if payload != receipt.payload_sha256:
             raise LandingError(
                 f"landing of {receipt.source_code}: the bytes of {receipt.path} are not those received "
-                f"(sha256 {payload[:12]}, expected {receipt.payload_sha256[:12]}); restore the folder from backup.",
-                source=receipt.source_code,
-                file=receipt.path,
+                f"(sha256 {payload[:12]}, expected {receipt.payload_sha256[:12]})",
+                receipt,
             )
 
     def is_intact(self, folder: Path) -> bool:

@@ -49,6 +49,30 @@ def test_changed_and_missing_bytes_are_named(tmp_path):
         landing.files(receipt)
 
 
+@pytest.mark.parametrize(
+    ("source", "locator", "told"),
+    [
+        ("dhis2_vnm", "https://dhis2.example/api", "`mhwg refresh --source dhis2_vnm --full`"),
+        ("labour", "inbox:thang 12.xlsx", "`mhwg refresh --source labour` with thang 12.xlsx in the inbox"),
+        ("labour", "https://office.example/a.html", "`mhwg refresh --source labour`, which takes https://office.example/a.html"),
+        ("reference", "assets/reference/frames", "`mhwg refresh --source reference`, which takes assets/reference/frames"),
+    ],
+)  # fmt: skip
+def test_what_is_damaged_says_the_command_that_mends_it(tmp_path, source, locator, told):
+    """It said "pull again with --full", which reads a damaged file of an inbox again and fails again."""
+    landing = Landing(tmp_path)
+    pull = landing.pull(source, "part", AT, is_practice=True)
+    pull.write("a", b"one")
+    receipt = pull.finish("file", locator, {}, 1)
+    for damage in (lambda path: path.write_bytes(b"two"), lambda path: path.unlink()):
+        damage(tmp_path / receipt.path / "files" / "a")
+        with pytest.raises(LandingError) as raised:
+            landing.verify(receipt)
+        assert told in str(raised.value)
+        assert f"landing/{receipt.path}" in str(raised.value)
+        assert told not in raised.value.found
+
+
 def test_an_interrupted_write_leaves_no_file(tmp_path):
     pull = Landing(tmp_path).pull("dhis2_vnm", "tracker", AT, is_practice=True)
 

@@ -1,5 +1,6 @@
 """From an inbox folder through landing and staging into the core, and again without a change."""
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,6 +74,27 @@ def test_a_file_removed_from_the_inbox_stays_published(world: Any) -> None:
     for path in world.inbox.iterdir():
         path.unlink()
     world.refresh(WEEK_2)
+    assert world.read("select count(*) as n from core.labour_figure_current")["n"].item() == count
+
+
+def test_a_damaged_landed_file_is_mended_by_what_the_message_says(world: Any) -> None:
+    """Read again with --full it fails and says what to do; done, the file of the inbox is landed again and nothing else moves."""
+    send(world, WEEK_1)
+    world.refresh(WEEK_1)
+    count = world.read("select count(*) as n from core.labour_figure_current")["n"].item()
+    receipt = world.landing.receipts("labour")[0]
+    (damaged,) = world.landing.files(receipt)
+    damaged.write_bytes(b"")
+    world.landing.note_again("labour", {receipt.receipt_id})
+    pulled, report = world.refresh(WEEK_2)
+    assert pulled.receipts == [], "known, though damaged"
+    name = receipt.parameters["name"]
+    assert f"remove that folder and run `mhwg refresh --source labour` with {name} in the inbox" in report.fault
+    shutil.rmtree(world.landing.root / receipt.path)
+    pulled, report = world.refresh(WEEK_2 + timedelta(days=7))
+    assert [found.receipt_id for found in pulled.receipts] == [receipt.receipt_id]
+    assert report.fault is None
+    world.landing.verify(receipt)
     assert world.read("select count(*) as n from core.labour_figure_current")["n"].item() == count
 
 
