@@ -267,6 +267,18 @@ def store(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def shelf(settings: Settings) -> Iterator[Finding]:
+    """Beside the releases lies nothing that publishing did not put there; it leaves such a thing alone."""
+    from warehouse.publishing.release import strangers_on
+
+    for path in strangers_on(settings.state_folder / "release"):
+        yield Finding(
+            "release folder",
+            "warning",
+            f"{path} is no release and was not put there by publishing, which leaves it alone; move it elsewhere.",
+        )
+
+
 def _existing(path: Path) -> Path:
     while not path.exists():
         path = path.parent
@@ -285,4 +297,5 @@ CHECKS: tuple[Callable[[Settings], Iterable[Finding]], ...] = (
     clocks_of_servers,
     backups,
     store,
+    shelf,
 )

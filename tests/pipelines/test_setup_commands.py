@@ -187,6 +187,17 @@ def test_doctor_says_when_a_clock_could_not_be_compared(office: Path):
     assert (found.level, "not compared" in found.text) == ("warning", True)
 
 
+def test_doctor_names_what_a_stranger_laid_beside_the_releases(office: Path):
+    (office / "mhwg.toml").write_text("", encoding="utf-8")
+    releases = office / "var" / "release"
+    for name in ("20260705T220000Z", ".ledger", ".building-20260712T220000Z", "my copy"):
+        (releases / name).mkdir(parents=True)
+    (releases / "current").symlink_to("20260705T220000Z")
+    (found,) = findings(office)["release folder"]
+    assert found.level == "warning"
+    assert found.text.startswith(f"{releases / 'my copy'} is no release")
+
+
 def test_doctor_finds_a_backup_that_is_old_or_was_never_taken(office: Path):
     (office / "mhwg.toml").write_text("", encoding="utf-8")
     state = office / "var"

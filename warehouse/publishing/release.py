@@ -11,8 +11,8 @@ current; the next call removes what the crashed one left.
 import hashlib
 import json
 import os
+import re
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 TOMBSTONE = "WITHDRAWN.json"
 LEDGER = ".ledger"
+_RELEASE = re.compile(r"\d{8}T\d{6}Z")
+"""A release's name: its instant in RELEASE_ID_FORMAT."""
+_REMAINS = re.compile(rf"\.(building|grave|withdrawn|current)-{_RELEASE.pattern}")
+"""What stands on the shelf while a release is made, withdrawn or pointed to."""
 """Folder of the shelf with the figures of withdrawn releases and the history that stood in them: who saw them still has them, so
 the audit must; and releases that followed before the withdrawal rest on both (`rebuild`)."""
 
@@ -296,7 +300,15 @@ def releases_on(shelf: Path) -> tuple[Path, ...]:
     """Folders of all releases, oldest first, withdrawn ones included."""
     if not shelf.exists():
         return ()
-    return tuple(sorted(p for p in shelf.iterdir() if p.is_dir() and not p.is_symlink() and not p.name.startswith(".")))
+    return tuple(sorted(p for p in shelf.iterdir() if _RELEASE.fullmatch(p.name) and p.is_dir() and not p.is_symlink()))
+
+
+def strangers_on(shelf: Path) -> tuple[Path, ...]:
+    """What lies on the shelf and was not put there by publishing, in name order: no release, and nothing that a crash leaves."""
+    if not shelf.exists():
+        return ()
+    ours = {*releases_on(shelf), shelf / "current", shelf / LEDGER}
+    return tuple(sorted(p for p in shelf.iterdir() if p not in ours and not _REMAINS.fullmatch(p.name)))
 
 
 def published_frames(shelf: Path) -> dict[str, pl.DataFrame]:
@@ -335,8 +347,7 @@ def last_event_on(shelf: Path) -> datetime | None:
     """The instant of the newest release, withdrawn ones included, or of the last withdrawal, whichever is later; UTC."""
     events = []
     for folder in releases_on(shelf):
-        with suppress(ValueError):  # a folder that is no release is not ours to judge here
-            events.append(datetime.strptime(folder.name, RELEASE_ID_FORMAT))
+        events.append(datetime.strptime(folder.name, RELEASE_ID_FORMAT))
         if (at := withdrawn_at(folder)) is not None:
             events.append(at)
     return max(events).replace(tzinfo=UTC) if events else None
@@ -397,12 +408,15 @@ def withdraw_release(shelf: Path, release_id: str, reason: str, at: datetime) ->
 
 
 def _clear_remains(shelf: Path) -> None:
-    """What a crash left is removed: half-written folders, and whole ones that never became current."""
+    """What a crash left is removed: half-written folders, and whole ones that never became current. Only names that publishing
+    writes: a folder that somebody laid beside the releases is not ours, whatever it is called."""
     for path in shelf.iterdir():
-        if path.name.startswith((".building-", ".grave-", ".withdrawn-")):
-            shutil.rmtree(path)
-        elif path.name.startswith(".current-"):
+        if not _REMAINS.fullmatch(path.name):
+            continue
+        if path.is_symlink():
             path.unlink()
+        else:
+            shutil.rmtree(path)
     current = current_release(shelf)
     for folder in releases_on(shelf):
         if (current is None or folder.name > current.name) and not (folder / TOMBSTONE).exists():

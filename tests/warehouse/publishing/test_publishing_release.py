@@ -24,6 +24,7 @@ from warehouse.publishing.release import (
     published_frames,
     read_manifest,
     releases_on,
+    strangers_on,
     verify_release,
     withdraw_release,
 )
@@ -221,6 +222,26 @@ def test_a_reader_keeps_the_old_file_while_a_new_release_is_published(make_relea
         assert reader.sql("select sum(value) from observation").fetchall() == before
     after = database_frame(shelf / "current" / "mhwg.duckdb", "select sum(value) from observation")
     assert after.rows() != before
+
+
+def test_a_strangers_folder_beside_the_releases_is_left_alone(make_release, world):
+    """Whatever sorted after the current release was taken for one that never became current, and removed."""
+    first = make_release(world)
+    shelf = first.folder.parent
+    strange = ["my copy", "zz", "99991231T000000Z-old", ".building-notes", ".current-list"]
+    for name in strange:
+        (shelf / name).mkdir()
+        (shelf / name / "kept.txt").write_text(name, encoding="utf-8")
+    (shelf / ".building-99991231T000000Z").mkdir()
+    (shelf / "99991231T000000Z").mkdir()
+    changed = [dict(row) for row in world]
+    changed[0]["value"] = 1.0
+    second = make_release(changed)
+    assert second.is_new
+    assert {p.name for p in shelf.iterdir()} == {first.release_id, second.release_id, "current", *strange}
+    assert all((shelf / name / "kept.txt").read_text(encoding="utf-8") == name for name in strange)
+    assert [p.name for p in releases_on(shelf)] == [first.release_id, second.release_id]
+    assert sorted(strange) == [p.name for p in strangers_on(shelf)]
 
 
 def test_a_crash_before_the_link_moves_leaves_the_old_release_and_no_remains(make_release, world, monkeypatch):
