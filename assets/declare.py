@@ -18,13 +18,15 @@ from warehouse import row_bands
 from warehouse.catalogue.table_catalogue import Table, tables
 from warehouse.clock import Refresh
 from warehouse.history import LoadCounts
-from warehouse.landing import Landing
-from warehouse.lineage import model_lineage, model_text
+from warehouse.landing import Landing, Receipt
+from warehouse.lineage import Lineage, model_lineage, model_text
 from warehouse.quality import CheckDescription, RuleOutcome, Scales
 from warehouse.store import Warehouse
 
 FIELDS_CHECK = "fields_as_accepted"
 ROWS_CHECK = "rows_as_expected"
+
+COLUMN_LINEAGE = "dagster/column_lineage"
 
 NOT_MATERIALISED = "__source_asset_observation__"
 """Metadata of an output that Dagster 1.13 hands on without recording a materialisation. Its documented ways do not serve here: an output
@@ -105,12 +107,21 @@ def code_version_of(table: Table) -> str:
 
 def _lineage_metadata(table: Table) -> dict[str, Any]:
     """Column lineage, where the table has an SQL model."""
-    found = {
-        column: [dg.TableColumnDep(asset_key=table_key(origin), column_name=name) for origin, name in sorted(origins)]
-        for column, origins in model_lineage(table.name).items()
-        if origins and column in table.column_names
-    }
-    return {"dagster/column_lineage": dg.TableColumnLineage(found)} if found else {}
+    found = column_deps(table, model_lineage(table.name))
+    return {COLUMN_LINEAGE: found} if found.deps_by_column else {}
+
+
+def column_deps(table: Table, lineage: Lineage) -> dg.TableColumnLineage:
+    """The lineage of the table's columns as Dagster shows it; a column without origins is left out."""
+    return dg.TableColumnLineage(
+        {
+            column: [
+                dg.TableColumnDep(asset_key=table_key(origin), column_name=name) for origin, name in sorted(origins)
+            ]
+            for column, origins in lineage.items()
+            if origins and column in table.column_names
+        }
+    )
 
 
 def check_name(rule_code: str) -> str:
@@ -222,6 +233,11 @@ def _source_summary(report: SourceReport) -> dict[str, Any]:
         "is_change": report.is_change,
         "fault": report.fault,
     }
+
+
+def records_of(receipts: Iterable[Receipt]) -> int:
+    """Records that one pull landed, as its receipts count them; none when nothing was new."""
+    return sum(receipt.record_count for receipt in receipts)
 
 
 def last_good(context: dg.AssetExecutionContext, result: "dg.MaterializeResult[None]") -> "dg.MaterializeResult[None]":

@@ -1,12 +1,22 @@
 """The indicator layer: every observation, computed by the engine from the current core, weighed and kept with its history."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from assets.declare import check_specs, load_results, one_opening, selected, table_key, table_spec
+from assets.declare import (
+    COLUMN_LINEAGE,
+    check_specs,
+    column_deps,
+    load_results,
+    one_opening,
+    selected,
+    table_key,
+    table_spec,
+)
 from assets.loading import derive_table
 from assets.progress import tell_indicator
 from warehouse.catalogue.indicator_catalogue import indicator_catalogue
@@ -15,6 +25,8 @@ from warehouse.change_log import inputs_of
 from warehouse.clock import Refresh
 from warehouse.completeness import short_of_reports, with_completeness
 from warehouse.indicator_engine import Finding, compute_with_findings
+from warehouse.indicator_sql import compiled_models
+from warehouse.lineage import joint_lineage
 from warehouse.load import LoadTransaction
 from warehouse.outages import current_outages, receipts_of, with_outages
 from warehouse.quality import Scales
@@ -25,6 +37,8 @@ from warehouse.store import Warehouse
 
 TABLE = "indicator.observation"
 SHOWN_FINDINGS = 100
+LINEAGE_OF = "mhwg/lineage_of"
+"""Digest of the SQL out of which the column lineage was read."""
 
 
 def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
@@ -88,6 +102,29 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         )
         for finding in findings[:SHOWN_FINDINGS]:
             context.log.info("%s: %s: %s", finding.kind, finding.cell, finding.explanation)
-        yield from selected(context, load_results([table], [report], warehouse.row_counts([TABLE]), scales))
+        lineage = lineage_metadata(context.instance, compiled_models(indicator_catalogue()))
+        results = load_results([table], [report], warehouse.row_counts([TABLE]), scales)
+        yield from selected(context, (with_metadata(event, lineage) for event in results))
 
     return [compute_indicators]
+
+
+def with_metadata(event: Any, more: Mapping[str, Any]) -> Any:
+    """The event of a step, a materialisation with more to tell."""
+    if not isinstance(event, dg.MaterializeResult):
+        return event
+    return event._replace(metadata={**(event.metadata or {}), **more})
+
+
+def lineage_metadata(instance: dg.DagsterInstance, models: Sequence[str]) -> dict[str, Any]:
+    """Column lineage of the observations, out of the SQL that computes each indicator.
+
+    Told with each materialisation, because Dagster shows the last one's, and read anew only when the SQL is another: parsing that of 71
+    indicators takes 1.0 s, at every start of the definitions it would be paid by every command.
+    """
+    digest = hashlib.sha256("\n".join(models).encode()).hexdigest()[:12]
+    last = instance.get_latest_materialization_event(table_key(TABLE))
+    known = last.asset_materialization.metadata if last and last.asset_materialization else {}
+    if COLUMN_LINEAGE in known and LINEAGE_OF in known and known[LINEAGE_OF].value == digest:
+        return {COLUMN_LINEAGE: known[COLUMN_LINEAGE], LINEAGE_OF: digest}
+    return {COLUMN_LINEAGE: column_deps(tables()[TABLE], joint_lineage(models)), LINEAGE_OF: digest}

@@ -405,6 +405,12 @@ def compile_sql(indicator: Indicator, as_at: datetime, catalogue: IndicatorCatal
     return _with_instant(statement, as_at)
 
 
+def compiled_models(catalogue: IndicatorCatalogue) -> tuple[str, ...]:
+    """The SELECT of every indicator, for who reads where its columns come from: always the same text for the same catalogue, because
+    the instant is one that no refresh looks from."""
+    return tuple(compile_sql(entry, datetime.min, catalogue) for entry in catalogue.indicators.values())
+
+
 def compile_weight_sql(entry: Denominator, as_at: datetime, catalogue: IndicatorCatalogue) -> str:
     """The statement that yields area_code, period_start_on (a year) and total of one denominator entry, by country."""
     use = MeasureUse(measure=entry.measure, aggregate=entry.aggregate, filter=entry.filter)

@@ -5,7 +5,7 @@ Only what a column is computed from counts; filters and join conditions decide w
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -62,6 +62,15 @@ def column_lineage(sql: str) -> Lineage:
         ((text,),) = connection.execute("select json_serialize_sql(?)", [sql]).fetchall()
     statements = json.loads(text).get("statements") or []
     return dict(_node(statements[0]["node"], {})) if statements else {}
+
+
+def joint_lineage(models: Iterable[str]) -> Lineage:
+    """Origins of each column of a table that several SELECTs fill."""
+    found: Lineage = {}
+    for sql in models:
+        for column, origins in column_lineage(sql).items():
+            found[column] = found.get(column, frozenset()) | origins
+    return found
 
 
 @cache

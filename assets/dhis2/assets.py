@@ -20,6 +20,7 @@ from assets.declare import (
     loaded_tables,
     months_from,
     one_opening,
+    records_of,
     selected,
 )
 from assets.dhis2.errors import Dhis2Error
@@ -155,7 +156,7 @@ def _landing_asset(code: str) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 "mode": pulled.mode,
-                "dagster/row_count": sum(receipt.record_count for receipt in pulled.receipts),
+                "dagster/row_count": records_of(pulled.receipts),
                 "receipts": len(pulled.receipts),
                 "bytes": sum(receipt.byte_count for receipt in pulled.receipts),
                 **{f"count/{name}": number for name, number in pulled.counts.items()},

@@ -19,6 +19,7 @@ from assets.declare import (
     loaded_tables,
     months_from,
     one_opening,
+    records_of,
     selected,
     table_key,
     table_spec,
@@ -80,7 +81,11 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         faults = [*pulled.faults, *fetched.faults]
         landing.note_pull(receipts, refresh.as_at)
         context.log.info("labour: %s new files, %s known, %s faults", len(receipts), len(pulled.known), len(faults))
-        metadata: dict[str, Any] = {"new_files": len(receipts), "known_files": len(pulled.known) + len(fetched.known)}
+        metadata: dict[str, Any] = {
+            "dagster/row_count": records_of(receipts),
+            "new_files": len(receipts),
+            "known_files": len(pulled.known) + len(fetched.known),
+        }
         if faults:
             metadata |= {"mhwg/fault": " | ".join(faults), "mhwg/fault_source": SOURCE}
         check = dg.AssetCheckResult(check_name="pulled", passed=not faults, metadata={"faults": faults})

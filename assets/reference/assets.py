@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.declare import landing_key, last_good, load_step, loaded_tables
+from assets.declare import landing_key, last_good, load_step, loaded_tables, records_of
 from assets.inbox import landed_sha256
 from assets.loading import known_receipts, loaded_receipt_ids
 from assets.reference.editions import batches
@@ -54,7 +54,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         receipts = [*shipped, *arrived.receipts, *asked.receipts]
         landing.note_pull(receipts, refresh.as_at)
         faults = [*arrived.faults, *asked.faults]
-        metadata: dict[str, Any] = {"new_receipts": len(receipts)}
+        metadata: dict[str, Any] = {"dagster/row_count": records_of(receipts), "new_receipts": len(receipts)}
         if faults:
             metadata |= {"mhwg/fault": " | ".join(faults), "mhwg/fault_source": SOURCE}
         check = dg.AssetCheckResult(check_name="pulled", passed=not faults, metadata={"faults": faults})

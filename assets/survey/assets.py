@@ -18,6 +18,7 @@ from assets.declare import (
     load_step,
     loaded_tables,
     one_opening,
+    records_of,
     selected,
     table_key,
     table_spec,
@@ -100,7 +101,11 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         context.log.info(
             "survey: %s new waves, %s known, %s faults", len(pulled.receipts), len(pulled.known), len(pulled.faults)
         )
-        metadata: dict[str, Any] = {"new_waves": len(pulled.receipts), "known_waves": len(pulled.known)}
+        metadata: dict[str, Any] = {
+            "dagster/row_count": records_of(pulled.receipts),
+            "new_waves": len(pulled.receipts),
+            "known_waves": len(pulled.known),
+        }
         if pulled.faults:
             metadata |= {"mhwg/fault": " | ".join(pulled.faults), "mhwg/fault_source": SOURCE}
         return dg.MaterializeResult(

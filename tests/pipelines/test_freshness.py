@@ -73,6 +73,13 @@ class Week:
         last = records[0].asset_entry.last_materialization if records else None
         return last.run_id if last else None
 
+    def landed_rows(self, key: dg.AssetKey) -> object:
+        """What the last materialisation says of the records that it landed."""
+        last = self.instance.get_latest_materialization_event(key)
+        assert last
+        assert last.asset_materialization
+        return last.asset_materialization.metadata["dagster/row_count"].value
+
 
 @pytest.fixture
 def week(tmp_path: Path) -> Iterator[Week]:
@@ -119,15 +126,18 @@ def test_an_inbox_is_fresh_and_an_address_that_fails_is_not(week: Week, httpserv
     key = landing_key("labour")
     looked = refresh()
     assert week.materialised(key) == looked.run_id
+    assert week.landed_rows(key) == 0
     httpserver.expect_request("/bulletin.html").respond_with_data("", status=404)
     failed = refresh(url)
     assert red(failed) == [key]
     assert week.materialised(key) == looked.run_id
     assert week.materialised(table_key("core.labour_figure")) == failed.run_id, "the inbox was looked at"
     httpserver.clear()
-    httpserver.expect_request("/bulletin.html").respond_with_data("<p>a page</p>")
+    httpserver.expect_request("/bulletin.html").respond_with_data("<table><tr><td>a page</td></tr></table>")
     answered = refresh(url)
     assert week.materialised(key) == answered.run_id
+    (receipt,) = Landing(week.folder / "landing").receipts("labour")
+    assert week.landed_rows(key) == receipt.record_count == 1
 
 
 def test_a_service_that_fails_does_not_make_the_reference_series_fresh(week: Week, httpserver: HTTPServer) -> None:

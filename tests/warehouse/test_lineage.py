@@ -2,8 +2,10 @@
 
 import pytest
 
+from warehouse.catalogue.indicator_catalogue import indicator_catalogue
 from warehouse.catalogue.table_catalogue import tables
-from warehouse.lineage import MODELS, column_lineage, model_lineage
+from warehouse.indicator_sql import compiled_models
+from warehouse.lineage import MODELS, column_lineage, joint_lineage, model_lineage
 
 
 @pytest.mark.parametrize(
@@ -47,3 +49,26 @@ def test_every_core_model_tells_where_its_columns_come_from():
             for origin, column in origins:
                 assert origin in tables(), (table, origin)
                 assert column in tables()[origin].column_names, (table, origin, column)
+
+
+def test_observations_tell_where_their_columns_come_from():
+    """Out of the SQL that computes each indicator: a notification rate is made of DHIS2's values and of a population."""
+    catalogue = indicator_catalogue()
+    models = compiled_models(catalogue)
+    assert models == compiled_models(catalogue), "the same text, so that a digest of it tells a change of the SQL"
+    lineage = joint_lineage(models)
+    table = tables()["indicator.observation"]
+    named = {name for name in table.column_names if lineage.get(name)}
+    assert {"area_code", "value", "numerator", "denominator", "lower", "upper", "receipt_ids", "is_practice"} <= named
+    assert {("core.data_value", "value_number"), ("core.labour_contract", "departed_on")} <= lineage["denominator"]
+    assert lineage["lower"] >= {("estimate.survey_estimate", "lower"), ("core.reference_value", "lower")}
+    for origins in lineage.values():
+        for origin, column in origins:
+            assert column in tables()[origin].column_names, (origin, column)
+
+
+def test_what_several_selects_fill_comes_from_all_of_them():
+    assert joint_lineage(["select x as n from core.t", "select y as n, z from core.u"]) == {
+        "n": {("core.t", "x"), ("core.u", "y")},
+        "z": {("core.u", "z")},
+    }
