@@ -78,11 +78,13 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
                 *(table.name for table in register_tables()),
             ],
         )
+        # A source refreshed alone in a new store: nothing it brought can become a figure.
+        has_areas = warehouse.row_counts(["core.area"]).get("core.area", 0) > 0
         current = current_release(shelf.folder)
         if current is not None and computed_from(warehouse, "release") == f"{digest} {current.name}":
             result = ReleaseResult(current.name, current, False, None)
             counts = warehouse.row_counts(table.name for table in made)
-            yield from selected(context, _results(made, counts, result, refresh.missing))
+            yield from selected(context, _results(made, counts, result, refresh.missing, has_areas))
             return
         from warehouse.publishing.protection import (
             protect,  # brings the solver: seconds that an unchanged release saves
@@ -137,14 +139,17 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         counts = {made[0].name: protected.frame.height, made[1].name: cells.height}
         yield from selected(
             context,
-            [*_results(made, counts, result, refresh.missing), *check_results(load.report.outcomes, made, scales)],
+            [
+                *_results(made, counts, result, refresh.missing, has_areas),
+                *check_results(load.report.outcomes, made, scales),
+            ],
         )
 
     return [publish]
 
 
 def _results(
-    made: Sequence[Table], counts: Mapping[str, int], result: ReleaseResult, missing: str | None
+    made: Sequence[Table], counts: Mapping[str, int], result: ReleaseResult, missing: str | None, has_areas: bool
 ) -> list[dg.MaterializeResult]:  # type: ignore[type-arg]  # Dagster reads the bare name
     """The materialisations of the two tables, with where the release is and which sources it does without."""
     metadata = {
@@ -156,6 +161,7 @@ def _results(
         "revised_cells": result.cells_revised,
         "problems": list(result.problems),
         **({"mhwg/partial": missing} if missing else {}),
+        **({} if has_areas else {"mhwg/has_no_areas": True}),
     }
     return [
         dg.MaterializeResult(

@@ -34,6 +34,10 @@ QUIET = (
     "dagster",
     "dagster._core.execution.plan.active",  # tells of every check of a step that had nothing to weigh
 )
+NO_AREAS = (
+    "the store has no areas yet, on which every figure rests. `mhwg refresh --source reference` loads them and computes the figures "
+    "of what is loaded; `mhwg refresh` loads every source."
+)
 _TITLES = {
     "refresh": "Weekly refresh",
     "release": "Release from what the warehouse holds",
@@ -57,6 +61,8 @@ class Outcome:
     is_practice: bool = False
     failed_step: str | None = None
     fault: str | None = None
+    missing: str | None = None
+    """What the store lacks so that no figure can be computed, and what to type."""
 
     @property
     def exit_code(self) -> Exit:
@@ -163,6 +169,8 @@ def execute(settings: Settings, job_name: str = "refresh", purpose: Purpose | No
         outcome.release_id = metadata.get("mhwg/release_id", outcome.release_id)
         outcome.release_state = metadata.get("mhwg/release_state", outcome.release_state)
         outcome.release_folder = metadata.get("mhwg/release_folder", outcome.release_folder)
+        if metadata.get("mhwg/has_no_areas"):
+            outcome.missing = NO_AREAS
     for source in outcome.sources:
         source["fault"] = source["fault"] or not_pulled.get(source["source"])
     return outcome
@@ -326,7 +334,9 @@ def _summary(outcome: Outcome) -> None:
         out.print(f"[bold red]No release:[/] {outcome.failed_step}: {outcome.fault}", highlight=False)
         out.print("The last good release is untouched.")
         return
-    if outcome.release_state == "unchanged":
+    if outcome.missing:
+        out.print(f"[bold yellow]No figures:[/] {outcome.missing}", highlight=False)
+    elif outcome.release_state == "unchanged":
         out.print(f"[bold]Nothing new:[/] no figure moved, no release was written; {outcome.release_id} stays current.")
     elif outcome.release_id:
         out.print(f"[bold green]Release {outcome.release_id}[/] is current.")
