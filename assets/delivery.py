@@ -76,8 +76,8 @@ def _of_file(path: Path, receipt: Receipt) -> Mapping[str, Sequence[Field]]:
         return _of_survey_file(path, receipt)
     if path.name == SAFE_NAME:
         return _of_register(path)
-    if path.suffix == ".csv" and receipt.source_code in ("programme", "reference"):
-        return _of_csv(path, "register" if receipt.source_code == "programme" else path.stem)
+    if path.suffix == ".csv" and receipt.source_code in ("programme", "victims", "reference"):
+        return _of_csv(path, path.stem if receipt.source_code == "reference" else "register")
     return {}
 
 

@@ -92,7 +92,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
 
         # Another run may have published since this one began.
         wanted = next_recorded_at(refresh.recorded_at, shelf.last_event_at)
-        with transaction(warehouse, "release", wanted) as load:
+        with warehouse.showing_victims(), transaction(warehouse, "release", wanted) as load:
             at = load.recorded_at
             protected = protect(
                 observations_at(load.connection, at),

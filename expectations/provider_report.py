@@ -17,6 +17,7 @@ from expectations.belief_book import rules_for
 from expectations.rules import Rule
 from warehouse import row_bands
 from warehouse.catalogue.table_catalogue import tables
+from warehouse.victims import held_records
 
 HELD_REASONS = 20
 WORST_UNITS = 10
@@ -107,7 +108,7 @@ def _rules() -> dict[str, Rule]:
 def providers(connection: Any) -> list[str]:
     """Sources that have been weighed or have held records, in name order."""
     rows = connection.execute(
-        "select source_code from ops.check_result union select source_code from quarantine.record order by 1"
+        f"select source_code from ops.check_result union select source_code from {held_records(connection)} order by 1"
     ).fetchall()
     return [row[0] for row in rows]
 
@@ -161,8 +162,8 @@ def _finding(row: Sequence[Any]) -> Finding:
 
 def _held(connection: Any, source_code: str) -> tuple[HeldReason, ...]:
     rows = connection.execute(
-        """select table_name, reason, count(*) as records, list(pointer order by pointer)[1:?] as pointers
-        from (select table_name, pointer, unnest(reasons) as reason from quarantine.record
+        f"""select table_name, reason, count(*) as records, list(pointer order by pointer)[1:?] as pointers
+        from (select table_name, pointer, unnest(reasons) as reason from {held_records(connection)}
               where source_code = ? and status_code = 'held')
         group by all order by records desc, table_name, reason limit ?""",
         [POINTERS, source_code, HELD_REASONS],
@@ -184,7 +185,7 @@ def _units(connection: Any, source_code: str) -> tuple[UnitWithRejections, ...]:
         from (select json_extract_string(record, '$.instance_code') as instance_code,
                 coalesce(json_extract_string(record, '$.org_unit_uid'), json_extract_string(record, '$.from_org_unit_uid'))
                   as org_unit_uid
-              from quarantine.record where source_code = ? and status_code = 'held') as held
+              from {held_records(connection)} where source_code = ? and status_code = 'held') as held
         {named}
         where held.org_unit_uid is not null
         group by held.instance_code, held.org_unit_uid order by records desc, 1 limit ?""",
@@ -225,8 +226,8 @@ def rejected_records(connection: Any, source_code: str) -> pl.DataFrame:
     Columns: table_name, pointer, reasons (joined by ` | `), record (JSON), first_at. Never part of a release.
     """
     rows = connection.execute(
-        """select table_name, pointer, array_to_string(reasons, ' | '), record::varchar, first_at
-        from quarantine.record where source_code = ? and status_code = 'held'
+        f"""select table_name, pointer, array_to_string(reasons, ' | '), record::varchar, first_at
+        from {held_records(connection)} where source_code = ? and status_code = 'held'
         order by table_name, pointer, quarantine_id""",
         [source_code],
     ).fetchall()

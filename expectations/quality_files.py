@@ -13,7 +13,7 @@ Belongs here: which files, their permissions, and that nothing is written that d
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,14 +59,15 @@ def reviewed_providers(connection: Any) -> list[tuple[ProviderReport, ProviderRe
     return [(report, review) for report, review in found if report is not None]
 
 
-def write_quality(connection: Any, folder: Path) -> tuple[list[Written], int]:
-    """The folder says what the store says; what each provider was given, and how many files changed."""
+def write_quality(connection: Any, folder: Path, apart: Mapping[str, Path] | None = None) -> tuple[list[Written], int]:
+    """The folder says what the store says; what each provider was given, and how many files changed. `apart`: sources whose
+    records must not stand beside those of others, with the folder for theirs."""
     _private(folder)
     changed = 0
     written = []
     providers = reviewed_providers(connection)
     for report, review in providers:
-        own = folder / report.source_code
+        own = (apart or {}).get(report.source_code, folder / report.source_code)
         _private(own)
         for language in LANGUAGES:
             changed += _write(own / f"quality.{language}.html", quality_page(report, language, review).encode())

@@ -10,6 +10,7 @@ from assets.quality import assets as quality
 from assets.reference import assets as reference
 from assets.survey import assets as survey
 from assets.validation import assets as validation
+from assets.victims import assets as victims
 from expectations.scales import GreatExpectationsScales
 from pipelines import quality_pages
 from pipelines.alert_sensors import alert_sensors
@@ -21,6 +22,8 @@ from pipelines.resources import build_resources, settings_in_force
 from pipelines.retention import retention_job, retention_schedule
 from pipelines.schedules import deadline_schedule, release_sensor, source_schedules
 from pipelines.sensors import inbox_sensors
+from warehouse.victims import FOLDER as VICTIMS_FOLDER
+from warehouse.victims import SOURCE as VICTIMS
 
 
 @dg.definitions
@@ -34,12 +37,15 @@ def defs() -> dg.Definitions:
         *labour.build(scales),
         *survey.build(scales),
         *programme.build(scales),
+        *victims.build(scales),
         *core.build(scales),
         *validation.build(scales),
         *quality.build(scales),
         *indicators.build(scales),
         *release.build(scales),
-        *quality_pages.build(settings.state_folder / "quality"),
+        *quality_pages.build(
+            settings.state_folder / "quality", {VICTIMS: settings.state_folder / VICTIMS_FOLDER / "quality"}
+        ),
     ]
     sources = sources_of(assets)
     return dg.Definitions(

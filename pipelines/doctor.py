@@ -108,7 +108,9 @@ def secrets(settings: Settings) -> Iterator[Finding]:
     """Every secret that the settings name is set; none is shown."""
     wanted: list[tuple[str, Callable[[], object]]] = [("pseudonym key", settings.pseudonym_key)]
     named = [entry.get("credential_env") for entry in settings.dhis2]
-    named += [source.credential_env for source in (settings.labour, settings.survey, settings.programme)]
+    named += [
+        source.credential_env for source in (settings.labour, settings.survey, settings.programme, settings.victims)
+    ]
     wanted += [(env, lambda env=env: settings.credential(env)) for env in named if env]  # type: ignore[misc]
     others = (settings.alerts.smtp_credential_env, settings.alerts.webhook_url_env, settings.dagster.postgres_url_env)
     wanted += [(env, lambda env=env: settings.secret(env)) for env in others if env]  # type: ignore[misc]
@@ -156,6 +158,7 @@ def addresses(settings: Settings) -> Iterator[Finding]:
         ("labour", settings.labour),
         ("survey", settings.survey),
         ("programme", settings.programme),
+        ("victims", settings.victims),
         ("reference", settings.reference),
     ):
         urls += [(name, url) for url in source.urls]
@@ -241,30 +244,40 @@ def backups(settings: Settings) -> Iterator[Finding]:
 
 
 def store(settings: Settings) -> Iterator[Finding]:
-    """The warehouse opens and was built from this catalogue."""
-    path = settings.state_folder / "warehouse.duckdb"
-    if not path.exists():
+    """The warehouse and the victims' store open and were built from this catalogue; no data on trafficking stand in the warehouse."""
+    if not (settings.state_folder / "warehouse.duckdb").exists():
         yield Finding("warehouse", "ok", "none yet; the first refresh builds it.")
         return
     from warehouse import schema
     from warehouse.store import StoreError, StoreLocked, Warehouse, stored_fingerprint
+    from warehouse.victims import is_in_warehouse, victims_warehouse
 
-    warehouse = Warehouse(path)
-    try:
-        with warehouse.connect(read_only=True) as connection:
-            is_current = stored_fingerprint(connection) == schema.fingerprint(warehouse.entries.values())
-    except StoreLocked as fault:
-        yield Finding("warehouse", "ok", f"{fault}")
-    except StoreError as fault:
-        yield Finding("warehouse", "fault", str(fault))
-    else:
-        yield Finding(
-            "warehouse",
-            "ok",
-            "built from this catalogue"
-            if is_current
-            else "built from another catalogue; the next refresh brings it up to date",
-        )
+    warehouse, victims = Warehouse(settings.state_folder / "warehouse.duckdb"), victims_warehouse(settings.state_folder)
+    for name, kept in (("warehouse", warehouse), ("victims' store", victims)):
+        if not kept.exists:
+            continue
+        try:
+            with kept.connect(read_only=True) as connection:
+                is_current = stored_fingerprint(connection) == schema.fingerprint(kept.entries.values())
+            if kept is warehouse and is_in_warehouse(warehouse):
+                yield Finding(
+                    name,
+                    "fault",
+                    "data on trafficking of an older program stand in it; `mhwg upgrade` moves them apart.",
+                )
+                continue
+        except StoreLocked as fault:
+            yield Finding(name, "ok", f"{fault}")
+        except StoreError as fault:
+            yield Finding(name, "fault", str(fault))
+        else:
+            yield Finding(
+                name,
+                "ok",
+                "built from this catalogue"
+                if is_current
+                else "built from another catalogue; the next refresh brings it up to date",
+            )
 
 
 def shelf(settings: Settings) -> Iterator[Finding]:

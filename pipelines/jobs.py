@@ -13,7 +13,7 @@ import dagster as dg
 from assets.declare import BACKFILL_GROUP, landing_key
 from pipelines.run_tags import JOB, SOURCE
 
-FILE_SOURCES = ("labour", "survey", "programme", "reference")
+FILE_SOURCES = ("labour", "survey", "programme", "victims", "reference")
 """Sources that send files into an inbox."""
 
 REFRESH = "refresh"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipelines.failures import SettingsError
 from pipelines.settings import Settings
+from warehouse.victims import FOLDER
 
 log = logging.getLogger(__name__)
 
@@ -19,12 +20,13 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def open_to_others(settings: Settings) -> Iterator[Path]:
-    """The state folder and what stands directly in it, where others than the owner have any right. Below a closed folder
-    nobody gets further."""
-    folder = settings.state_folder
+    """The state folder and what stands directly in it and in the victims' folder, where others than the owner have any right.
+    Below a closed folder nobody gets further."""
+    folder, victims = settings.state_folder, settings.state_folder / FOLDER
     if not folder.exists():
         return
-    for path in (folder, *sorted(folder.iterdir())):
+    inside = sorted(victims.iterdir()) if victims.is_dir() and os.access(victims, os.R_OK | os.X_OK) else []
+    for path in (folder, *sorted(folder.iterdir()), *inside):
         if not path.is_symlink() and path.stat().st_mode & OTHERS:
             yield path
 

@@ -3,6 +3,7 @@
 Belongs here: declaring the asset. Does not belong here: files and pages (`expectations.quality_files`).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -14,8 +15,8 @@ from warehouse.store import Warehouse
 PAGES = dg.AssetKey(["quality", "provider_page"])
 
 
-def build(folder: Path) -> list[dg.AssetsDefinition]:
-    """The asset that writes below `folder`, which only its owner may read."""
+def build(folder: Path, apart: Mapping[str, Path]) -> list[dg.AssetsDefinition]:
+    """The asset that writes below `folder`, which only its owner may read, and for the sources of `apart` into their own folders."""
 
     @dg.asset(
         key=PAGES,
@@ -32,8 +33,8 @@ def build(folder: Path) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads the bare name
         if not warehouse.exists:
             return dg.MaterializeResult(metadata={"providers": 0, "files_changed": 0})
-        with warehouse.connect(read_only=True) as connection:
-            written, changed = write_quality(connection, folder)
+        with warehouse.showing_victims(), warehouse.connect(read_only=True) as connection:
+            written, changed = write_quality(connection, folder, apart)
         context.log.info("quality pages: %s providers, %s files changed", len(written), changed)
         return dg.MaterializeResult(
             metadata={

@@ -24,6 +24,7 @@ from warehouse.locks import held
 from warehouse.publishing.shelf import ReleaseShelf
 from warehouse.retention import Enforced, due, enforce, horizons
 from warehouse.store import Warehouse
+from warehouse.victims import copy_books, victims_landing, victims_warehouse
 
 JOB_NAME = "retention"
 PATIENCE_SECONDS = 3600.0
@@ -55,19 +56,17 @@ def run_retention(settings: Settings, warehouse: Warehouse, now: datetime, *, dr
     outcome = Outcome(f"retention-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.urandom(3).hex()}", now.date(), dry_run)
     outcome.data.horizons = horizons(outcome.today)
     with _alone(settings, dry_run=dry_run):
-        if warehouse.exists:
-            warehouse.bring_up_to_date()
-            if dry_run:
-                with warehouse.connect(read_only=True) as connection:
-                    outcome.data = due(connection, outcome.today)
-            else:
-                shelf = ReleaseShelf(settings.state_folder / "release")
-                at = next_recorded_at(now, warehouse.last_refresh_at(), shelf.last_event_at)
-                with warehouse.connect() as connection:
-                    landing = Landing(settings.state_folder / "landing")
-                    outcome.data = enforce(connection, landing, outcome.today, outcome.removal_id, at)
-                if outcome.data.tables:
-                    warehouse.rewrite()  # DuckDB keeps the bytes of deleted rows until the file is written anew
+        victims = victims_warehouse(settings.state_folder)
+        shelf = ReleaseShelf(settings.state_folder / "release")
+        at = next_recorded_at(now, warehouse.last_refresh_at(), shelf.last_event_at)
+        for store, landing in (
+            (warehouse, Landing(settings.state_folder / "landing")),
+            (victims, victims_landing(settings.state_folder)),
+        ):
+            if store.exists:
+                outcome.data.add(_enforced(store, landing, outcome, at))
+        if not dry_run and warehouse.exists:
+            copy_books(warehouse, victims)
         record = processing_record()
         outcome.runs = _old_runs(settings, now - timedelta(days=record.run_log_days), dry_run=dry_run)
         outcome.commands = _old_commands(
@@ -75,6 +74,19 @@ def run_retention(settings: Settings, warehouse: Warehouse, now: datetime, *, dr
         )
         outcome.inbox_files = _old_inbox_files(settings, outcome.data.horizons, dry_run=dry_run)
     return outcome
+
+
+def _enforced(store: Warehouse, landing: Landing, outcome: Outcome, at: datetime) -> Enforced:
+    """What one store and its landing lost, or would."""
+    store.bring_up_to_date()
+    if outcome.is_dry_run:
+        with store.connect(read_only=True) as connection:
+            return due(connection, outcome.today)
+    with store.connect() as connection:
+        found = enforce(connection, landing, outcome.today, outcome.removal_id, at)
+    if found.tables:
+        store.rewrite()  # DuckDB keeps the bytes of deleted rows until the file is written anew
+    return found
 
 
 def _old_runs(settings: Settings, before: datetime, *, dry_run: bool) -> int:
@@ -111,7 +123,7 @@ def _old_commands(state: Path, before: datetime, *, dry_run: bool) -> int:
 def _old_inbox_files(settings: Settings, days: dict[str, date], *, dry_run: bool) -> list[str]:
     """Files that have lain in an inbox with persons (registers, microdata) longer than the period are gone; their names."""
     gone = []
-    for group, source in (("labour", settings.labour), ("survey", settings.survey)):
+    for group, source in (("labour", settings.labour), ("survey", settings.survey), ("victims", settings.victims)):
         folder = settings.inbox(source)
         for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
             if path.is_file() and datetime.fromtimestamp(path.stat().st_mtime, UTC).date() < days[group]:

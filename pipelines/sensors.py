@@ -18,6 +18,7 @@ from assets.programme.read import inbox_files as programme_files
 from assets.reference.fetch import inbox_files as reference_files
 from assets.survey.inbox import complete_files as survey_files
 from pipelines.jobs import FILE_SOURCES
+from pipelines.resources import landing_of
 from pipelines.run_tags import ARRIVAL, LAUNCHED_BY, SOURCE
 from pipelines.settings import Settings
 from warehouse.landing import Landing
@@ -32,6 +33,7 @@ _FILES: dict[str, Callable[[Path], list[Path]]] = {
     "labour": labour_files,
     "survey": survey_files,
     "programme": programme_files,
+    "victims": programme_files,
     "reference": reference_files,
 }
 
@@ -48,8 +50,9 @@ class WatchedInbox:
 
 def watched_inboxes(settings: Settings) -> list[WatchedInbox]:
     """The inboxes of an installation, in the order of the sources."""
-    landing = Landing(settings.state_folder / "landing")
-    return [_watched(code, settings.inbox(getattr(settings, code)), landing) for code in FILE_SOURCES]
+    return [
+        _watched(code, settings.inbox(getattr(settings, code)), landing_of(settings, code)) for code in FILE_SOURCES
+    ]
 
 
 def _watched(source_code: str, folder: Path, landing: Landing) -> WatchedInbox:

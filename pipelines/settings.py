@@ -154,6 +154,7 @@ class Settings(BaseModel):
     labour: FileSource = FileSource(inbox="inbox/labour")
     survey: FileSource = FileSource(inbox="inbox/survey")
     programme: FileSource = FileSource(inbox="inbox/programme")
+    victims: FileSource = FileSource(inbox="victims/inbox")
     reference: ReferenceSource = ReferenceSource()
     dhis2: tuple[dict[str, Any], ...] = ()
     corrections: str | None = None
@@ -196,7 +197,7 @@ class Settings(BaseModel):
 
     def make_inboxes(self) -> None:
         """Every inbox of the state folder stands, for its owner alone. One that lies elsewhere is its owner's to make."""
-        for source in (self.labour, self.survey, self.programme, self.reference):
+        for source in (self.labour, self.survey, self.programme, self.victims, self.reference):
             folder = self.inbox(source)
             if folder.is_relative_to(self.state_folder):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)

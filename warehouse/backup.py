@@ -27,7 +27,7 @@ from warehouse.store import Warehouse, code_version, stored_fingerprint
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-PARTS = ("warehouse.duckdb", "landing", "release", "inbox", "practice", "erasures", "audit", "settings")
+PARTS = ("warehouse.duckdb", "victims", "landing", "release", "inbox", "practice", "erasures", "audit", "settings")
 """What of the state folder is kept, and the settings file beside it. Dagster's own records can be made anew and hold nothing of
 the data; the audit log of commands cannot: it is the only record of who did what."""
 AUDIT_LOG = PurePosixPath("audit/commands.jsonl")
@@ -228,7 +228,7 @@ def _members(state: Path) -> Iterator[str]:
                 linked = [name for name in names if (Path(folder) / name).is_symlink()]
                 for name in sorted([*files, *linked]):
                     inside = (Path(folder) / name).relative_to(state)
-                    if not name.endswith(".part") and inside.parts[1:2] != (".incoming",):
+                    if not name.endswith(".part") and ".incoming" not in inside.parts:
                         yield inside.as_posix()
 
 

@@ -77,12 +77,13 @@ def dictionary_page() -> str:
 
 def _table(table: Table) -> list[str]:
     history = ", with history" if table.history else ""
+    apart = f". *Store:* {table.store}, a file of its own" if table.store != "warehouse" else ""
     lines = [
         f"## {table.name}",
         "",
         f"{table.description}",
         "",
-        f"*Row:* {table.row}. *Key:* {', '.join(table.key) or 'none'}. *Access:* {table.access}{history}.",
+        f"*Row:* {table.row}. *Key:* {', '.join(table.key) or 'none'}. *Access:* {table.access}{history}{apart}.",
         "",
         "| column | type | empty | class | meaning |",
         "|---|---|---|---|---|",

@@ -21,6 +21,7 @@ from warehouse.history import as_naive_utc
 from warehouse.publishing.content import EVIDENCE_SCHEMA
 from warehouse.store import fetch_frame
 from warehouse.store_state import OWN_DATE
+from warehouse.victims import held_records
 
 TABLE = "indicator.evidence"
 _MADE_FROM = {"core.referral": ("core.referral_record",), "estimate.survey_estimate": ("core.survey_person",)}
@@ -133,7 +134,7 @@ def _held_back(connection: Any) -> pl.DataFrame:
         connection,
         f"""with held as (
             select source_code, table_name, reasons, coalesce(case table_name {dates} end, {others}) as told
-            from quarantine.record where status_code = 'held'
+            from {held_records(connection)} where status_code = 'held'
         )
         select source_code, table_name, coalesce(nullif(regexp_extract(told, '^[0-9]{{4}}'), ''), '_U') as year_code, reasons
         from held order by all""",

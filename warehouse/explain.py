@@ -24,6 +24,7 @@ from warehouse.indicator_alternates import alternate_values
 from warehouse.indicator_sql import compile_parts_sql
 from warehouse.store import fetch_frame
 from warehouse.store_state import OWN_DATE
+from warehouse.victims import held_records
 
 HIDDEN = "hidden"
 _NUMBERS = ("value", "lower", "upper", "numerator", "denominator", "n")
@@ -248,7 +249,7 @@ def _held_back(connection: Any, inputs: Sequence[str], cell: Mapping[str, Any]) 
     """Quarantined records that would have counted in the cell's period, by table and reason; counts only, never contents."""
     staging = list(staging_of(provided_tables(inputs)))
     rows = connection.execute(
-        "select table_name, source_code, reasons, record from quarantine.record where status_code = 'held'"
+        f"select table_name, source_code, reasons, record from {held_records(connection)} where status_code = 'held'"
         f" and list_contains($tables, table_name) order by quarantine_id limit {_HELD_READ}",
         {"tables": staging},
     ).fetchall()

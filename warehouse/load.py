@@ -567,7 +567,7 @@ def transaction(warehouse: Warehouse, source_code: str, recorded_at: datetime) -
         clear_leftovers(warehouse.path)
         connection.execute("begin")
         load = LoadTransaction(
-            connection, warehouse.entries, source_code, _system_time(connection, warehouse, recorded_at)
+            connection, warehouse.entries, source_code, system_time(connection, warehouse, recorded_at)
         )
         load.corrections = warehouse.corrections
         try:
@@ -599,7 +599,7 @@ def clear_leftovers(store: Path) -> None:
             left.unlink(missing_ok=True)
 
 
-def _system_time(connection: Any, warehouse: Warehouse, wanted: datetime) -> datetime:
+def system_time(connection: Any, warehouse: Warehouse, wanted: datetime) -> datetime:
     """The system time of a transaction: the refresh's own, or later when another run has committed meanwhile.
 
     Runs of several sources take turns as writers. System time only moves on, and what another run has shown at an instant

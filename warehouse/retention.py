@@ -63,7 +63,7 @@ PERSONS: tuple[Rule, ...] = (
         "where w.survey_code = r.survey_code and w.wave_code = r.wave_code)",
         "staging.survey_person",
     ),
-    Rule("restricted.victim_count", "programme", "r.period_end_on", "staging.victim_count"),
+    Rule("restricted.victim_count", "victims", "r.period_end_on", "staging.victim_count"),
 )
 """Rows about one person, or as protected as one."""
 
@@ -110,6 +110,17 @@ class Enforced:
         """True when anything was due."""
         return bool(self.tables or self.landed_lines or self.landed_files)
 
+    def add(self, other: "Enforced") -> None:
+        """What another store lost counts too."""
+        self.horizons.update(other.horizons)
+        for own, more in (
+            (self.tables, other.tables),
+            (self.landed_lines, other.landed_lines),
+            (self.landed_files, other.landed_files),
+        ):
+            for name, count in more.items():
+                own[name] = own.get(name, 0) + count
+
 
 def horizons(today: date) -> dict[str, date]:
     """Group -> the day before which everything is due."""
@@ -119,7 +130,7 @@ def horizons(today: date) -> dict[str, date]:
 def due(connection: Any, today: date) -> Enforced:
     """What a run would remove from the store; nothing is written."""
     found = Enforced(horizons(today))
-    for name, condition in _conditions(found.horizons).items():
+    for name, condition in _conditions(connection, found.horizons).items():
         ((count,),) = connection.execute(f"select count(*) from {name} r where {condition}").fetchall()
         if count:
             found.tables[name] = count
@@ -137,7 +148,7 @@ def enforce(connection: Any, landing: Landing, today: date, removal_id: str, at:
     _remove_old_files(landing, found)
     connection.execute("begin")
     try:
-        for name, condition in _conditions(found.horizons).items():
+        for name, condition in _conditions(connection, found.horizons).items():
             if name not in found.tables:
                 continue
             if name == "quarantine.record":
@@ -162,9 +173,9 @@ def enforce(connection: Any, landing: Landing, today: date, removal_id: str, at:
     return found
 
 
-def _conditions(days: Mapping[str, date]) -> dict[str, str]:
-    """Table -> condition on its row `r` that it is due. Of a table with history all versions of a key are due together, when
-    the newest is: a record that was corrected lately is not cut in half."""
+def _conditions(connection: Any, days: Mapping[str, date]) -> dict[str, str]:
+    """Table that this store has -> condition on its row `r` that it is due. Of a table with history all versions of a key are due
+    together, when the newest is: a record that was corrected lately is not cut in half."""
     conditions: dict[str, str] = {}
     for rule in PERSONS:
         before = f"date '{days[rule.group]}'"
@@ -189,7 +200,8 @@ def _conditions(days: Mapping[str, date]) -> dict[str, str]:
     }
     for rule in WORK:
         conditions[rule.table] = f"{rule.last_day} < date '{days[rule.group]}'"
-    return conditions
+    present = connection.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
+    return {name: condition for name, condition in conditions.items() if (name,) in present}
 
 
 _KEYS: Mapping[str, tuple[str, ...]] = {
@@ -203,14 +215,14 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 
 def _due_ids(connection: Any, days: Mapping[str, date]) -> dict[str, set[str]]:
     """Source -> enrollments or contracts whose landed lines are due."""
-    conditions = _conditions(days)
+    conditions = _conditions(connection, days)
     ids: dict[str, set[str]] = {}
-    for name in ("core.referral_record", "staging.referral_record"):
+    for name in conditions.keys() & {"core.referral_record", "staging.referral_record"}:
         for server, uid in connection.execute(
             f"select distinct r.instance_code, r.enrollment_uid from {name} r where {conditions[name]}"
         ).fetchall():
             ids.setdefault(f"dhis2_{server}", set()).add(uid)
-    for name in ("core.labour_contract", "staging.labour_contract"):
+    for name in conditions.keys() & {"core.labour_contract", "staging.labour_contract"}:
         for (token,) in connection.execute(
             f"select distinct r.contract_token from {name} r where {conditions[name]}"
         ).fetchall():
@@ -259,11 +271,11 @@ def _remove_old_files(landing: Landing, found: Enforced) -> None:
     """Whole landings of persons that were received before the horizon are gone; the receipt stays in the store."""
     for source in landing.sources():
         group = "dhis2" if source.startswith("dhis2_") else source
-        if group not in ("dhis2", "labour", "survey"):
+        if group not in ("dhis2", "labour", "survey", "victims"):
             continue
         for receipt in landing.receipts(source):
             is_personal = (
-                group == "survey"
+                group in ("survey", "victims")
                 or receipt.part_code in ("tracker", "tracker_listing")
                 or any(path.name == "safe-register.jsonl" for path in landing.files(receipt))
             )

@@ -21,7 +21,7 @@ import polars as pl
 
 from warehouse import migrations, schema
 from warehouse.catalogue.correction_ledger import Correction
-from warehouse.catalogue.table_catalogue import Table, tables
+from warehouse.catalogue.table_catalogue import Table, tables_of
 
 log = logging.getLogger(__name__)
 
@@ -91,20 +91,24 @@ class Warehouse:
         corrections: Sequence[Correction] = (),
         memory_mb: int | None = None,
         most_memory_mb: int | None = None,
+        victims: Path | None = None,
     ) -> None:
         self.path = path
+        self.victims = victims
+        """File of the victims' store beside this one; read within `showing_victims` only."""
         self.memory_mb = memory_mb or MEMORY_MB
         """What DuckDB may take in the next connection; grows when work did not fit (`with_room`)."""
         self.most_memory_mb = max(self.memory_mb, most_memory_mb or half_of_machine_mb())
         self.corrections = tuple(corrections)
         """Entries of the corrections ledger that loads apply."""
-        self.entries = dict(entries if entries is not None else tables())
+        self.entries = dict(entries if entries is not None else tables_of("warehouse"))
         self.steps = steps if steps is not None else migrations.steps()
         self.patience_seconds = patience_seconds
         """How long `connect` waits for another process that has the file: the sources' runs take turns as writers."""
         self.written_at: datetime | None = None
         """System time of the last commit through this object: one run, one system time (`warehouse.load`)."""
         self._is_kept_open = False
+        self._shows_victims = False
         self._kept: duckdb.DuckDBPyConnection | None = None
 
     @property
@@ -184,6 +188,21 @@ class Warehouse:
             self._is_kept_open = False
             self._let_go()
 
+    @contextmanager
+    def showing_victims(self) -> Iterator[None]:
+        """Within the block, connections read the registers of the victims' store as `restricted.*`, and its held records as
+        `restricted.held_record`: copies in memory, made at each opening. Nothing of them is written to this store's file.
+
+        The copy is made at opening, because a transaction can write to one database only, and DuckDB's is this store's.
+        """
+        self._let_go()
+        self._shows_victims = True
+        try:
+            yield
+        finally:
+            self._shows_victims = False
+            self._let_go()
+
     def _shared(self) -> duckdb.DuckDBPyConnection:
         if self._kept is None:
             self._kept = self._opened_anew(read_only=False)
@@ -200,7 +219,48 @@ class Warehouse:
         connection = self._open(read_only)
         if is_new:
             os.chmod(self.path, 0o600)
+        if self._shows_victims:
+            try:
+                self._show_victims(connection)
+            except BaseException:
+                connection.close()
+                raise
         return connection
+
+    def _show_victims(self, connection: duckdb.DuckDBPyConnection) -> None:
+        # A database called `restricted`, so that `restricted.victim_count` means the same here as in the victims' store.
+        connection.execute("attach ':memory:' as restricted (read_write)")
+        apart = [table for name, table in tables_of("victims").items() if table.schema_name == "restricted"]
+        record = tables_of("victims")["quarantine.record"]
+        if self.victims is not None and self.victims.exists():
+            self._attach_victims(connection)
+            for table in apart:
+                columns = ", ".join(table.column_names)
+                connection.execute(f"create table {table.name} as select {columns} from victims.{table.name}")
+            connection.execute("create table restricted.held_record as from victims.quarantine.record")
+            connection.execute("detach victims")
+        else:
+            for table in apart:
+                connection.execute(schema.create_statement(table))
+            held = schema.create_statement(record).replace(record.name, "restricted.held_record", 1)
+            connection.execute(held)
+        for table in apart:
+            connection.execute(schema.current_view_statement(table))
+            connection.execute(schema.as_of_macro_statement(table))
+
+    def _attach_victims(self, connection: duckdb.DuckDBPyConnection) -> None:
+        until = time.monotonic() + self.patience_seconds
+        while True:
+            try:
+                connection.execute(f"attach {schema.quote_literal(str(self.victims))} as victims (read_only)")
+                return
+            except duckdb.IOException as fault:
+                if "could not set lock" not in str(fault).lower() or time.monotonic() >= until:
+                    raise StoreLocked(
+                        f"{self.victims} cannot be read: {_first_line(fault)}. If it is in use, wait for the refresh to end; "
+                        "if it is damaged, go back to a backup: `mhwg restore FILE --replace`."
+                    ) from fault
+                time.sleep(RETRY_SECONDS)
 
     def _open(self, read_only: bool) -> duckdb.DuckDBPyConnection:
         """The file, opened; while another process has it, another attempt every now and then."""

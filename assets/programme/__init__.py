@@ -1,4 +1,4 @@
-"""Programme registers: trainings, handbooks, points of entry, victim support, plan tasks, and published statements.
+"""Registers of counts: trainings, handbooks, points of entry, plan tasks, published statements; and, a source apart, victim support.
 
 Belongs here: reading what projects and ministries fill in. Does not belong here: DHIS2, bulletins, surveys.
 """

@@ -9,17 +9,19 @@ from typing import Any
 import dagster as dg
 
 from assets.declare import landing_key, load_step, loaded_tables
-from assets.inbox import Inbox, landed_sha256
+from assets.inbox import Inbox, Intake, landed_sha256
 from assets.loading import known_receipts
-from assets.programme.read import SOURCE, batches, pull_files, pull_inbox, shipped_files
+from assets.programme.read import PROGRAMME, batches, pull_files, pull_inbox, shipped_files
 from warehouse.clock import Refresh
 from warehouse.landing import Landing
 from warehouse.quality import Scales
 from warehouse.store import Warehouse
 
+SOURCE = PROGRAMME.code
+
 
 def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
-    """The asset `landing/programme` and the tables of group programme; victim support stands in its own schema."""
+    """The asset `landing/programme` and the tables of group programme."""
     loaded = loaded_tables(SOURCE)
 
     @dg.asset(
@@ -29,13 +31,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         owners=["team:mhwg-data"],
         tags={"layer": "landing", "source": SOURCE},
         description="Registers of projects, clinics, points of entry and ministries, as received, and published statements.",
-        check_specs=[
-            dg.AssetCheckSpec(
-                "pulled",
-                asset=landing_key(SOURCE),
-                description="Every file of the inbox was taken in; one that is not is named, and the others go on.",
-            )
-        ],
+        check_specs=[pulled_spec(SOURCE)],
     )
     def land_programme(
         context: dg.AssetExecutionContext,
@@ -54,20 +50,32 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         known = landed_sha256(known_receipts(warehouse, landing, SOURCE))
         received = pull_inbox(programme_inbox.folder, from_inbox, known)
         shipped = pull_files(shipped_files(), as_published, known)
-        receipts = [*received.receipts, *shipped.receipts]
-        landing.note_pull(receipts, refresh.as_at)
-        known_files = len(received.known) + len(shipped.known)
-        context.log.info("programme: %s new files, %s known", len(receipts), known_files)
-        metadata: dict[str, Any] = {"new_files": len(receipts), "known_files": known_files}
-        if received.faults:
-            metadata |= {"mhwg/fault": " | ".join(received.faults), "mhwg/fault_source": SOURCE}
-        return dg.MaterializeResult(
-            metadata=metadata,
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name="pulled", passed=not received.faults, metadata={"faults": received.faults}
-                )
-            ],
-        )
+        received.receipts += shipped.receipts
+        received.known += shipped.known
+        landing.note_pull(received.receipts, refresh.as_at)
+        return landed(context, SOURCE, received)
 
     return [land_programme, load_step(SOURCE, loaded, scales, batches)]
+
+
+def pulled_spec(source_code: str) -> dg.AssetCheckSpec:
+    """The check on an inbox of registers."""
+    return dg.AssetCheckSpec(
+        "pulled",
+        asset=landing_key(source_code),
+        description="Every file of the inbox was taken in; one that is not is named, and the others go on.",
+    )
+
+
+def landed(context: dg.AssetExecutionContext, source_code: str, received: Intake) -> dg.MaterializeResult[None]:
+    """What became of an inbox of registers, as Dagster shows it."""
+    context.log.info("%s: %s new files, %s known", source_code, len(received.receipts), len(received.known))
+    metadata: dict[str, Any] = {"new_files": len(received.receipts), "known_files": len(received.known)}
+    if received.faults:
+        metadata |= {"mhwg/fault": " | ".join(received.faults), "mhwg/fault_source": source_code}
+    return dg.MaterializeResult(
+        metadata=metadata,
+        check_results=[
+            dg.AssetCheckResult(check_name="pulled", passed=not received.faults, metadata={"faults": received.faults})
+        ],
+    )

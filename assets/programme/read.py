@@ -1,4 +1,5 @@
-"""Programme registers: small tables of counts that projects and ministries send, read and landed.
+"""Registers: small tables of counts that projects and ministries send, read and landed. Those on victims of trafficking are a
+source of their own, with an inbox, a landing and a store apart.
 
 Belongs here: the list of registers, checking the rows of their files, landing, load modes. Does not belong here: persons
 (a register holds numbers), what an indicator makes of a register, SQL. How to fill in a file: docs/programme.md.
@@ -25,7 +26,6 @@ from warehouse.catalogue.table_catalogue import load_codelist
 from warehouse.drift import aliases
 from warehouse.landing import Landing, Pull, Receipt
 
-SOURCE = "programme"
 ROOM = Path(__file__).parent
 PullFactory = Callable[[str], Pull]
 
@@ -44,6 +44,21 @@ SCHEMA: dict[str, Any] = {
     "note_code": pl.String, "is_practice": pl.Boolean, "receipt_id": pl.String, "pointer": pl.String,
     "rejections": pl.List(pl.String),
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RegisterSource:
+    """A source that sends registers: its code, the tables its rows are staged and kept in, and whether its registers are the
+    restricted ones."""
+
+    code: str
+    staging: str
+    kept: str
+    restricted: bool
+
+
+PROGRAMME = RegisterSource("programme", "staging.programme_count", "core.programme_count", restricted=False)
+VICTIMS = RegisterSource("victims", "staging.victim_count", "restricted.victim_count", restricted=True)
 
 
 @dataclass(frozen=True)
@@ -106,23 +121,56 @@ def shipped_files() -> list[Path]:
     return sorted((ROOM / "published").glob("*.csv"))
 
 
-def pull_files(paths: Iterable[Path], pull_factory: PullFactory, landed: Collection[str]) -> Intake:
+def pull_files(
+    paths: Iterable[Path], pull_factory: PullFactory, landed: Collection[str], source: RegisterSource = PROGRAMME
+) -> Intake:
     """Every file whose bytes are new is landed as it is, in name order. Files still being written (a leading dot or the
-    suffix .part) wait. `landed` holds the hashes of files known already."""
+    suffix .part) wait. `landed` holds the hashes of files known already. A file of the other source is a fault and stays where
+    it is: what speaks of victims is never landed among the open registers."""
     pulled = Intake()
     files = sorted((path for path in paths if _is_register_file(path)), key=lambda found: found.name)
-    for name, data, sha256 in pulled.new_files(SOURCE, files, set(landed)):
+    for name, data, sha256 in pulled.new_files(source.code, files, set(landed)):
+        rows = read_file(data, name, "", False, source)
+        fault = _misplaced(rows, data, name, source)
+        if fault is not None:
+            pulled.faults.append(fault)
+            continue
         pull = pull_factory(Path(name).stem)
         pull.restart()
         pull.write(name, data)
-        records = read_file(data, name, "", False).height
-        pulled.receipts.append(pull.finish("file", f"inbox:{name}", {"name": name, "sha256": sha256}, records))
+        pulled.receipts.append(pull.finish("file", f"inbox:{name}", {"name": name, "sha256": sha256}, rows.height))
     return pulled
 
 
-def pull_inbox(folder: Path, pull_factory: PullFactory, landed: Collection[str]) -> Intake:
+def pull_inbox(
+    folder: Path, pull_factory: PullFactory, landed: Collection[str], source: RegisterSource = PROGRAMME
+) -> Intake:
     """Every new file of the inbox folder is landed; an inbox that does not exist yet is empty."""
-    return pull_files(standing_files(inbox_files(folder)), pull_factory, landed)
+    return pull_files(standing_files(inbox_files(folder)), pull_factory, landed, source)
+
+
+def _misplaced(rows: pl.DataFrame, data: bytes, name: str, source: RegisterSource) -> str | None:
+    """What is wrong with a file that holds a register of the other source; None for a file in its place."""
+    # A mistyped code is taken for the nearest one, so that a slip does not bring victims among the open registers.
+    named = {
+        code if code in registers() else next(iter(get_close_matches(code, list(registers()), 1)), code)
+        for code in rows["register_code"].drop_nulls()
+    }
+    of_others = sorted(code for code, register in registers().items() if register.restricted != source.restricted)
+    # Of a file without a readable header no row has a register: its text is searched, where it is text.
+    is_text = name.lower().endswith(".csv") and not source.restricted
+    found = [code for code in of_others if code in named or (is_text and code.encode() in data)]
+    if not found:
+        return None
+    if source.restricted:
+        return (
+            f"victims inbox: {name} holds {found[0]}, which is no register of victim support. Nothing of the file was taken in; "
+            "put its other registers into a file of their own in the programme inbox."
+        )
+    return (
+        f"programme inbox: {name} holds {found[0]}, a restricted register. Nothing of the file was taken in; put the rows of "
+        f"{', '.join(found)} into a file of their own in the victims inbox, and take this file away."
+    )
 
 
 def inbox_files(folder: Path) -> list[Path]:
@@ -136,7 +184,9 @@ def _is_register_file(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith((".", "~$"))
 
 
-def read_file(data: bytes, name: str, receipt_id: str, is_practice: bool) -> pl.DataFrame:
+def read_file(
+    data: bytes, name: str, receipt_id: str, is_practice: bool, source: RegisterSource = PROGRAMME
+) -> pl.DataFrame:
     """The rows of one register file (CSV or workbook), each with its reasons to be rejected, if any.
 
     Comment lines (#) and rows of a template that hold nothing but the register's code are passed over. A file without the
@@ -147,7 +197,7 @@ def read_file(data: bytes, name: str, receipt_id: str, is_practice: bool) -> pl.
         header, lines = _workbook(data, name) if name.lower().endswith(".xlsx") else _csv(data, name)
     except WorkbookFault as fault:
         return pl.DataFrame([{**base, "pointer": name, "rejections": [f"file: {fault}"]}], schema=SCHEMA)
-    known_as = {alias: column for alias, column in aliases(SOURCE).items() if column not in header}
+    known_as = {alias: column for alias, column in aliases(source.code).items() if column not in header}
     header = [known_as.get(column, column) for column in header]
     lines = [(pointer, {known_as.get(column, column): text for column, text in raw.items()}) for pointer, raw in lines]
     missing = [column for column in REQUIRED if column not in header]
@@ -260,43 +310,33 @@ def _number(text: str, faults: list[str]) -> float | None:
     return value if math.isfinite(value) else None  # JSON, in which the record is held, has no infinity
 
 
-def stage_frames(receipts: Sequence[Receipt], landing: Landing) -> dict[str, pl.DataFrame]:
-    """Staging frames of the landed files: open registers and restricted ones apart. Rows of unknown registers are rejected
-    among the open ones, unless the file holds a restricted register: then its whole text is treated as restricted."""
-    open_rows, restricted_rows = [pl.DataFrame(schema=SCHEMA)], [pl.DataFrame(schema=SCHEMA)]
-    secret = [code for code, register in registers().items() if register.restricted]
+def stage_frame(receipts: Sequence[Receipt], landing: Landing, source: RegisterSource = PROGRAMME) -> pl.DataFrame:
+    """The rows of the landed files in the shape of the source's staging table. No row of a register of the other source is
+    among them, whatever was landed: a restricted one must not even be held back among the open ones."""
+    others = [code for code, register in registers().items() if register.restricted != source.restricted]
+    rows = [pl.DataFrame(schema=SCHEMA)]
     for receipt in receipts:
         for path in landing.files(receipt):
-            frame = read_file(path.read_bytes(), path.name, receipt.receipt_id, receipt.is_practice)
-            is_restricted = pl.col("register_code").is_in(secret).fill_null(False)
-            if frame.filter(is_restricted).height:
-                known_open = pl.col("register_code").is_in([c for c in registers() if c not in secret]).fill_null(False)
-                open_rows.append(frame.filter(known_open))
-                restricted_rows.append(frame.filter(~known_open))
-            else:
-                open_rows.append(frame)
-    return {"staging.programme_count": pl.concat(open_rows), "staging.victim_count": pl.concat(restricted_rows)}
+            frame = read_file(path.read_bytes(), path.name, receipt.receipt_id, receipt.is_practice, source)
+            rows.append(frame.filter(~pl.col("register_code").is_in(others).fill_null(False)))
+    return pl.concat(rows)
 
 
-def loads(receipts: Sequence[Receipt]) -> tuple[TableLoad, ...]:
+def loads(receipts: Sequence[Receipt], source: RegisterSource = PROGRAMME) -> tuple[TableLoad, ...]:
     """Each file speaks for itself: sent again under its name, it replaces what it said before."""
     codes = sorted({Path(str(receipt.parameters["name"])).stem for receipt in receipts})
-    return tuple(
-        TableLoad(table, "snapshot", {"file_code": code})
-        for table in ("core.programme_count", "restricted.victim_count")
-        for code in codes
-    )
+    return tuple(TableLoad(source.kept, "snapshot", {"file_code": code}) for code in codes)
 
 
-def batches(landing: Landing) -> Batches:
+def batches(landing: Landing, source: RegisterSource = PROGRAMME) -> Batches:
     """How `assets.loading.load_source` takes the pending receipts: the latest of each file name, in one batch."""
 
     def of_receipts(receipts: Sequence[Receipt]) -> Iterable[Batch]:
         # A register sent as CSV and later as a workbook is the same register.
         latest = {Path(str(receipt.parameters["name"])).stem: receipt for receipt in receipts}
         used = list(latest.values())
-        frames, steps = stage_frames(used, landing), loads(used)
-        whole = {table: [step.scope for step in steps if step.table.endswith(table.split(".")[1])] for table in frames}
-        yield Batch(tuple(receipts), {}, frames, steps, whole)
+        steps = loads(used, source)
+        frames = {source.staging: stage_frame(used, landing, source)}
+        yield Batch(tuple(receipts), {}, frames, steps, {source.staging: [step.scope for step in steps]})
 
     return of_receipts

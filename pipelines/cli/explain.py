@@ -34,7 +34,7 @@ def run(indicator: str, area: str, period: str, breakdown: list[str], *, as_json
 
     warehouse = warehouse_of(load_settings())
     try:
-        with warehouse.connect(read_only=True) as connection:
+        with warehouse.showing_victims(), warehouse.connect(read_only=True) as connection:
             told = explain(connection, indicator, area, period, codes)
     except NoSuchCell as fault:
         raise Refused(str(fault), Exit.NOT_FOUND) from fault

@@ -45,6 +45,10 @@ urls = []
 inbox = "inbox/programme"
 urls = []
 
+# Registers on victims of trafficking: an inbox, a landing and a store of their own.
+[victims]
+inbox = "victims/inbox"
+
 [alerts]
 # One paragraph by mail and webhook when a run or a critical check fails. Without mail_to and webhook_url_env nobody is told.
 mail_to = []

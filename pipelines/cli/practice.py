@@ -34,12 +34,14 @@ def fill_inboxes(settings: Settings, instant: datetime) -> None:
     """The inboxes hold what the providers would have sent by `instant`; files already there are left alone."""
     from practice.labour import write_inbox as write_labour
     from practice.programme import write_inbox as write_programme
+    from practice.programme import write_victims
     from practice.survey.files import write_inbox as write_survey
 
     for write, source in (
         (write_labour, settings.labour),
         (write_survey, settings.survey),
         (write_programme, settings.programme),
+        (write_victims, settings.victims),
     ):
         folder = settings.inbox(source)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -8,8 +8,8 @@ from typing import Any
 
 from pipelines.cli.console import console
 from pipelines.failures import Exit, Refused
+from pipelines.resources import warehouse_of
 from pipelines.settings import load_settings
-from warehouse.store import Warehouse
 
 SHOWN = 12
 
@@ -19,11 +19,11 @@ def run(provider: str | None, *, as_json: bool) -> int:
     from expectations.quality_files import reviewed_providers
 
     settings = load_settings()
-    warehouse = Warehouse(settings.state_folder / "warehouse.duckdb")
+    warehouse = warehouse_of(settings)
     if not warehouse.exists:
         raise Refused("nothing has been refreshed yet; run `mhwg refresh`.", Exit.NOT_FOUND)
     warehouse.bring_up_to_date()
-    with warehouse.connect(read_only=True) as connection:
+    with warehouse.showing_victims(), warehouse.connect(read_only=True) as connection:
         providers = reviewed_providers(connection)
     folder = settings.state_folder / "quality"
     told = [_told(report, review, folder) for report, review in providers]

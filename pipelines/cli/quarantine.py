@@ -13,6 +13,7 @@ from typing import Any
 
 from pipelines.cli.console import console
 from pipelines.failures import Exit, Refused
+from pipelines.resources import victims_warehouse_of, warehouse_of
 from pipelines.settings import load_settings
 from warehouse.clock import WallClock
 from warehouse.quarantine import Decision, QuarantineError, decide, listed, shown
@@ -23,8 +24,10 @@ SHOWN_POINTERS = 3
 
 def list_records(source: str | None, table: str | None, status: str, *, as_json: bool) -> int:
     """Records held back, by source, table and reasons; with --json one entry per record."""
-    with _warehouse().connect(read_only=True) as connection:
-        records = listed(connection, source=source, table=table, status=None if status == "all" else status)
+    records = []
+    for store in _stores():
+        with store.connect(read_only=True) as connection:
+            records += listed(connection, source=source, table=table, status=None if status == "all" else status)
     if as_json:
         console().print_json(json.dumps(records, default=str, ensure_ascii=False))
         return Exit.DONE
@@ -50,10 +53,10 @@ def list_records(source: str | None, table: str | None, status: str, *, as_json:
 
 def show_record(record_id: str, *, as_json: bool) -> int:
     """One record: reasons, receipt, place, decisions, and those of its values that may be shown."""
-    warehouse = _warehouse()
+    store = _store_with([record_id])
     try:
-        with warehouse.connect(read_only=True) as connection:
-            record = shown(connection, warehouse.entries, record_id)
+        with store.connect(read_only=True) as connection:
+            record = shown(connection, store.entries, record_id)
     except QuarantineError as fault:
         raise Refused(str(fault), Exit.NOT_FOUND) from fault
     if as_json:
@@ -78,8 +81,9 @@ def show_record(record_id: str, *, as_json: bool) -> int:
 def take_decision(decision: Decision, record_ids: Sequence[str], reason: str, by: str | None, *, as_json: bool) -> int:
     """The decision about every record named is on file; the next refresh acts on it."""
     decided_by = by or pwd.getpwuid(os.getuid()).pw_name
+    store = _store_with(record_ids)
     try:
-        with _warehouse().connect() as connection:
+        with store.connect() as connection:
             count = decide(
                 connection,
                 record_ids,
@@ -119,9 +123,33 @@ def releasable_rules() -> frozenset[str]:
     )
 
 
-def _warehouse() -> Warehouse:
-    warehouse = Warehouse(load_settings().state_folder / "warehouse.duckdb")
+def _stores() -> list[Warehouse]:
+    """The warehouse and, where there is one, the victims' store: each holds back its own records."""
+    settings = load_settings()
+    warehouse, victims = warehouse_of(settings), victims_warehouse_of(settings)
     if not warehouse.exists:
         raise Refused("nothing has been refreshed yet; run `mhwg refresh`.", Exit.NOT_FOUND)
-    warehouse.bring_up_to_date()
-    return warehouse
+    for store in (warehouse, victims):
+        store.bring_up_to_date()
+    return [store for store in (warehouse, victims) if store.exists]
+
+
+def _store_with(record_ids: Sequence[str]) -> Warehouse:
+    """The store that holds these records; the warehouse where none does, whose answer then says so. A decision stands for all records
+    named or for none, so it cannot be about records of both."""
+    stores = _stores()
+    holding = []
+    for store in stores:
+        with store.connect(read_only=True) as connection:
+            ((count,),) = connection.execute(
+                "select count(*) from quarantine.record where list_contains($ids, quarantine_id)",
+                {"ids": list(record_ids)},
+            ).fetchall()
+        if count:
+            holding.append(store)
+    if len(holding) > 1:
+        raise Refused(
+            "these are records of the warehouse and of the victims' store; decide on each store's by itself.",
+            Exit.USAGE,
+        )
+    return holding[0] if holding else stores[0]

@@ -31,6 +31,7 @@ def read_state(settings: Settings) -> dict[str, Any]:
     """What `status` tells, as plain values. While a refresh writes, what the store would say is missing and `busy` says why."""
     from warehouse.publishing.shelf import ReleaseShelf
     from warehouse.store import StoreLocked, Warehouse
+    from warehouse.victims import victims_warehouse
 
     now = datetime.now(UTC)
     current = ReleaseShelf(settings.state_folder / "release").current
@@ -60,7 +61,11 @@ def read_state(settings: Settings) -> dict[str, Any]:
         "next_deadline": settings.schedule.deadlines.after(now).astimezone(ZoneInfo(settings.schedule.timezone)),
     }
     try:
-        return state | _store_state(Warehouse(settings.state_folder / "warehouse.duckdb"))
+        told = _store_state(Warehouse(settings.state_folder / "warehouse.duckdb"))
+        victims = victims_warehouse(settings.state_folder)
+        if victims.exists:
+            told["held_back"] += _held_back(victims)
+        return state | told
     except StoreLocked as fault:
         return state | {"busy": str(fault)}
 
@@ -80,10 +85,6 @@ def _store_state(warehouse: Any) -> dict[str, Any]:
             where not c.is_passed and c.refresh_at = (select max(l.refresh_at) from ops.load l where l.source_code = c.source_code)
             order by c.severity_code, c.source_code, c.rule_code"""
         )
-        held = rows(
-            """select source_code, table_name, count(*) from quarantine.record where status_code = 'held'
-            group by source_code, table_name order by source_code, table_name"""
-        )
         ((last,),) = rows("select max(refresh_at) from ops.load")
     return {
         "last_change_at": last,
@@ -94,8 +95,17 @@ def _store_state(warehouse: Any) -> dict[str, Any]:
         "failing_checks": [
             dict(zip(("source", "rule", "severity", "rows", "why"), row, strict=True)) for row in failing
         ],
-        "held_back": [dict(zip(("source", "table", "records"), row, strict=True)) for row in held],
+        "held_back": _held_back(warehouse),
     }
+
+
+def _held_back(store: Any) -> list[dict[str, Any]]:
+    return list(
+        store.read(
+            """select source_code as source, table_name as "table", count(*) as records from quarantine.record
+            where status_code = 'held' group by all order by all"""
+        ).to_dicts()
+    )
 
 
 def _age_days(release_id: str, now: datetime) -> int | None:

@@ -4,6 +4,6 @@ Belongs here: the numbers, drawn from a seed, and writing them as register files
 (`assets.programme`), published statements, the simulated clock.
 """
 
-from practice.programme.inbox import files_at, write_inbox
+from practice.programme.inbox import files_at, victim_files_at, write_inbox, write_victims
 
-__all__ = ["files_at", "write_inbox"]
+__all__ = ["files_at", "victim_files_at", "write_inbox", "write_victims"]

@@ -213,15 +213,24 @@ FILES: dict[str, Callable[[date], Iterable[Row]]] = {
     "points_of_entry.csv": _points_of_entry,
     "clinic_returns.csv": _clinics,
     "ministry_registers.csv": _ministries,
-    "victim_support.csv": _victims,
 }
+VICTIM_FILES: dict[str, Callable[[date], Iterable[Row]]] = {"victim_support.csv": _victims}
 
 
 def files_at(instant: datetime) -> dict[str, bytes]:
-    """Name and bytes of every register file as it stood at `instant`: a pure function of it."""
+    """Name and bytes of every open register file as it stood at `instant`: a pure function of it."""
+    return _written(FILES, instant)
+
+
+def victim_files_at(instant: datetime) -> dict[str, bytes]:
+    """The same of the registers of victim support."""
+    return _written(VICTIM_FILES, instant)
+
+
+def _written(files: dict[str, Callable[[date], Iterable[Row]]], instant: datetime) -> dict[str, bytes]:
     on = instant.astimezone(HANOI).date()
     found = {}
-    for name, rows in FILES.items():
+    for name, rows in files.items():
         stream = io.StringIO(newline="")
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -232,9 +241,18 @@ def files_at(instant: datetime) -> dict[str, bytes]:
 
 def write_inbox(folder: Path, instant: datetime) -> list[Path]:
     """The inbox holds what was sent by `instant`. Files that are right already keep their bytes and their time."""
+    return _put(folder, files_at(instant))
+
+
+def write_victims(folder: Path, instant: datetime) -> list[Path]:
+    """The same for the inbox of victim support."""
+    return _put(folder, victim_files_at(instant))
+
+
+def _put(folder: Path, files: dict[str, bytes]) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     written = []
-    for name, data in files_at(instant).items():
+    for name, data in files.items():
         path = folder / name
         if path.exists() and path.read_bytes() == data:
             continue

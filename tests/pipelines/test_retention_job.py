@@ -76,7 +76,7 @@ def test_the_command_says_what_is_due_and_waits_for_a_refresh(office, capsys: py
     assert call(lambda: app(["retention", "--dry-run", "--json"], standalone_mode=False)) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["is_dry_run"] is True
-    assert set(told["before"]) == {"dhis2", "labour", "survey", "programme", "operations", "indicator"}
+    assert set(told["before"]) == {"dhis2", "labour", "survey", "victims", "operations", "indicator"}
     monkeypatch.setattr("pipelines.retention.PATIENCE_SECONDS", 0.0)
     with held(office.state_folder / "locks" / "refresh.lock", "the refresh", "a test"):
         assert call(lambda: app(["retention"], standalone_mode=False)) == 5

@@ -19,6 +19,7 @@ from warehouse.landing import Landing
 from warehouse.load import LoadTransaction, transaction
 from warehouse.retention import FOLLOWING, PERSONS, STATISTICS, WORK, due, enforce, horizons, standing_figures
 from warehouse.store import Warehouse
+from warehouse.victims import victims_landing, victims_warehouse
 
 TODAY = date(2031, 3, 1)
 FIRST = datetime(2026, 7, 6, tzinfo=UTC)
@@ -53,7 +54,7 @@ RECORDS = [
 
 @pytest.fixture
 def world(tmp_path: Path) -> tuple[Warehouse, Landing]:
-    """Records of referral in two versions, a worker whose contract ended, victims, a wave, and held records."""
+    """Records of referral in two versions, a worker whose contract ended, a wave, and held records."""
     store, landing = Warehouse(tmp_path / "warehouse.duckdb"), Landing(tmp_path / "landing")
     pull = landing.pull("dhis2_vnm", "tracker", THEN, is_practice=True)
     lines = [
@@ -79,12 +80,6 @@ def world(tmp_path: Path) -> tuple[Warehouse, Landing]:
              "published_on": date(2022, 1, 1), "is_practice": True},
         ]  # fmt: skip
         load.load_frame("core.labour_contract", frame("core.labour_contract", contracts), mode="snapshot")
-        victims = [
-            {"file_code": "f", "register_code": "victims", "record_code": code, "period_start_on": start,
-             "period_end_on": start + timedelta(days=90), "quantity": 3, "is_practice": True}
-            for code, start in (("old", date(2025, 1, 1)), ("new", date(2030, 1, 1)))
-        ]  # fmt: skip
-        load.load_frame("restricted.victim_count", frame("restricted.victim_count", victims), mode="snapshot")
         held = quarantine.Rejected(record(OLD, date(2026, 3, 1)), ("x: wrong",), receipt, "tracker#1")
         quarantine.hold(load.connection, tables()["staging.referral_record"], "dhis2_vnm", [held], FIRST)
         load.connection.execute(
@@ -95,6 +90,27 @@ def world(tmp_path: Path) -> tuple[Warehouse, Landing]:
             "core.referral_record", frame("core.referral_record", [again, *RECORDS], receipt), mode="snapshot"
         )
     return store, landing
+
+
+def test_the_victims_store_loses_its_own_rows_and_old_files(tmp_path: Path):
+    store, landing = victims_warehouse(tmp_path), victims_landing(tmp_path)
+    victims = [
+        {"file_code": "f", "register_code": "victims", "record_code": code, "period_start_on": start,
+         "period_end_on": start + timedelta(days=90), "quantity": 3, "is_practice": True}
+        for code, start in (("old", date(2025, 1, 1)), ("new", date(2030, 1, 1)))
+    ]  # fmt: skip
+    for received in (FIRST - timedelta(days=200), THEN):
+        pull = landing.pull("victims", f"support-{received.year}", received, is_practice=True)
+        pull.write("support.csv", str(received).encode())
+        pull.finish("file", "inbox:support.csv", {}, 1)
+    with transaction(store, "victims", FIRST) as load:
+        load.load_frame("restricted.victim_count", frame("restricted.victim_count", victims), mode="snapshot")
+    with store.connect() as connection:
+        found = enforce(connection, landing, TODAY, "retention-1", THEN)
+    assert found.tables == {"restricted.victim_count": 1}
+    assert found.landed_files == {"victims": 1}
+    assert store.read("select record_code from restricted.victim_count").rows() == [("new",)]
+    assert [receipt.part_code for receipt in landing.receipts("victims")] == ["support-2031"]
 
 
 def run(world: tuple[Warehouse, Landing]) -> dict[str, int]:
@@ -125,7 +141,6 @@ def test_what_is_due_is_counted_without_being_touched(world):
     # two keys with two and one versions: OLD changed once, EnOldAgain never
     assert found.tables == {
         "core.labour_contract": 1, "core.referral": 1, "core.referral_record": 3, "quarantine.record": 1,
-        "restricted.victim_count": 1,
     }  # fmt: skip
     assert store.path.read_bytes() == before
     with store.connect(read_only=True) as connection:
@@ -138,7 +153,6 @@ def test_what_is_due_goes_with_all_versions_and_nothing_else_does(world):
     rows = store.read("select enrollment_uid, count(*) from core.referral_record group by all order by all").rows()
     assert rows == [(LATE, 2), (NEW, 2)]
     assert store.read("select contract_token from core.labour_contract").rows() == [("running",)]
-    assert store.read("select record_code from restricted.victim_count").rows() == [("new",)]
     assert store.read("select count(*) from quarantine.record").rows() == [(0,)]
     assert store.read("select count(*) from ops.quarantine_decision").rows() == [(0,)]
     written = b"".join(path.read_bytes() for path in landing.root.rglob("*.jsonl"))

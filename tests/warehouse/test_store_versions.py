@@ -85,6 +85,7 @@ def test_the_whole_catalogue_grows_out_of_a_trimmed_one(tmp_path: Path) -> None:
         assert stored_version(connection) == FIRST_VERSION
         connection.execute("insert into ops.watermark values ('test', 'part', 'mark', timestamp '2026-07-06')")
     now = Warehouse(tmp_path / "warehouse.duckdb")
+    now.upgrade()
     with now.connect() as connection:
         assert stored_version(connection) == SCHEMA_VERSION
         assert connection.execute("select count(*) from core.agency_current").fetchall() == [(0,)]

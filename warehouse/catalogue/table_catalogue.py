@@ -19,7 +19,11 @@ Entry = TypeVar("Entry", bound=BaseModel)
 
 ColumnType = Literal["varchar", "integer", "bigint", "double", "boolean", "date", "timestamp", "varchar[]", "json"]
 DataClass = Literal["public", "internal", "personal", "sensitive", "restricted"]
-Group = Literal["dhis2", "labour", "survey", "reference", "programme", "indicator", "release", "operations"]
+Group = Literal["dhis2", "labour", "survey", "reference", "programme", "victims", "indicator", "release", "operations"]
+Store = Literal["warehouse", "victims"]
+"""Files that hold tables: the warehouse, and the victims' store, in which all data on trafficking are kept apart."""
+SHARED_SCHEMAS = ("ops", "quarantine")
+"""Schemas of the books: each store keeps its own."""
 
 OPEN_END = "9999-12-31 00:00:00"
 """`recorded_to` of a row that is still current. A sentinel, so that as-of reads need one comparison and no NULL logic."""
@@ -64,6 +68,7 @@ class Table(BaseModel):
     key: tuple[str, ...] = Field(min_length=1)
     history: bool = False
     access: Literal["pipeline", "restricted", "public"] = "restricted"
+    store: Store = "warehouse"
     own_columns: tuple[Column, ...] = Field(alias="column", min_length=1)
 
     @model_validator(mode="after")
@@ -212,6 +217,13 @@ def load_tables(folder: Path | None = None) -> dict[str, Table]:
 def tables() -> dict[str, Table]:
     """The table entries shipped with the code."""
     return load_tables()
+
+
+def tables_of(store: Store) -> dict[str, Table]:
+    """The entries of the tables that stand in one store, its own books among them."""
+    return {
+        name: table for name, table in tables().items() if table.store == store or table.schema_name in SHARED_SCHEMAS
+    }
 
 
 def load_codelist(name: str, folder: Path | None = None) -> tuple[Code, ...]:

@@ -4,6 +4,7 @@ Belongs here: the schema version of a store, the steps, running them. Does not b
 new (the store adds them by itself), backups (`warehouse.backup`).
 
     NNNN_what_it_does.sql      NNNN is the schema version that the step brings the store to
+    victims/NNNN_...sql        the same for the victims' store, which counts its own versions (none yet)
 """
 
 from dataclasses import dataclass

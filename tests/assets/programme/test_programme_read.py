@@ -1,5 +1,6 @@
-"""Programme registers: read, checked, kept apart when restricted, and filled by the practice ground."""
+"""Registers: read, checked, those on victims kept apart, and filled by the practice ground."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import pytest
 
 from assets.inbox import landed_sha256
 from assets.programme import read
-from practice.programme import files_at, write_inbox
-from warehouse.landing import Landing
+from practice.programme import files_at, write_inbox, write_victims
+from warehouse.landing import Landing, Pull
 
 AT = datetime(2026, 7, 5, 22, tzinfo=UTC)
 HEADER = ",".join(read.COLUMNS)
@@ -93,37 +94,64 @@ def test_shipped_statements_are_sound_and_not_practice() -> None:
         assert not frame["is_practice"].any()
 
 
-def test_inbox_lands_new_files_once_and_keeps_victims_apart(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("source", "write", "files"), [(read.PROGRAMME, write_inbox, 4), (read.VICTIMS, write_victims, 1)]
+)
+def test_each_inbox_lands_its_new_files_once(
+    source: read.RegisterSource, write: Callable[[Path, datetime], object], files: int, tmp_path: Path
+) -> None:
     landing, inbox = Landing(tmp_path / "landing"), tmp_path / "inbox"
-    write_inbox(inbox, AT)
+    write(inbox, AT)
     (inbox / ".half.csv").write_text("still being written")
 
-    def pull(part: str) -> object:
-        return landing.pull("programme", part, AT, is_practice=True)
+    def pull(part: str) -> Pull:
+        return landing.pull(source.code, part, AT, is_practice=True)
 
-    pulled = read.pull_inbox(inbox, pull, set())  # type: ignore[arg-type]
-    assert len(pulled.receipts) == 5
-    frames = read.stage_frames(pulled.receipts, landing)
-    opened, secret = frames["staging.programme_count"], frames["staging.victim_count"]
-    assert opened.filter(pl.col("register_code").str.starts_with("victims")).is_empty()
-    assert set(secret["register_code"]) == {"victims_received", "victims_supported", "victims_with_care"}
-    assert set(secret["area_code"]) == {"VNM"}
-    assert opened.filter(pl.col("rejections").list.len() > 0).is_empty()
-    again = read.pull_inbox(inbox, pull, landed_sha256(pulled.receipts))  # type: ignore[arg-type]
+    pulled = read.pull_inbox(inbox, pull, set(), source)
+    assert len(pulled.receipts) == files
+    assert pulled.faults == []
+    staged = read.stage_frame(pulled.receipts, landing, source)
+    assert staged.filter(pl.col("rejections").list.len() > 0).is_empty()
+    assert {code.startswith("victims") for code in staged["register_code"]} == {source.restricted}
+    again = read.pull_inbox(inbox, pull, landed_sha256(pulled.receipts), source)
     assert again.receipts == []
-    assert len(again.known) == 5
+    assert len(again.known) == files
 
 
-def test_an_unknown_register_beside_victims_is_not_shown_in_the_open(tmp_path: Path) -> None:
-    landing = Landing(tmp_path)
-    file = tmp_path / "mixed.csv"
-    file.write_text(
-        f"{HEADER}\nvictims_recieved,VNM,2025,,,,,,4,\nvictims_supported,VNM,2025,,,,,,3,\ntrainings,VNM,2025,,,,,,9,\n"
+TRAININGS = "trainings,VNM,2025,,,,,,9,"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (f"{HEADER}\nvictims_supported,VNM,2025,,,,,,3,\n{TRAININGS}\n", "victims_supported"),
+        (f"{HEADER}\nvictims_recieved,VNM,2025,,,,,,4,\n", "victims_received"),  # mistyped
+        ("code,place\nvictims_received,VNM\n", "victims_received"),  # no header to read rows by
+    ],
+)
+def test_a_file_on_victims_among_the_open_registers_is_refused_and_stays(text: str, named: str, tmp_path: Path) -> None:
+    landing, file, sound = Landing(tmp_path / "landing"), tmp_path / "mixed.csv", tmp_path / "sound.csv"
+    file.write_text(text)
+    sound.write_text(f"{HEADER}\n{TRAININGS}\n")
+    pulled = read.pull_files([file, sound], lambda part: landing.pull("programme", part, AT, is_practice=True), set())
+    assert [receipt.locator for receipt in pulled.receipts] == ["inbox:sound.csv"]  # the others go on
+    (fault,) = pulled.faults
+    assert all(word in fault for word in ("programme inbox: mixed.csv", named, "victims inbox", "Nothing of the file"))
+    assert file.read_text() == text
+    assert not any(b"victims" in path.read_bytes() for path in landing.root.rglob("*") if path.is_file())
+
+
+def test_an_open_register_among_victims_is_refused_and_a_mistyped_one_is_held_there(tmp_path: Path) -> None:
+    landing, file, typo = Landing(tmp_path / "landing"), tmp_path / "mixed.csv", tmp_path / "typo.csv"
+    file.write_text(f"{HEADER}\nvictims_supported,VNM,2025,,,,,,3,\n{TRAININGS}\n")
+    typo.write_text(f"{HEADER}\nvictims_recieved,VNM,2025,,,,,,4,\n")
+    pulled = read.pull_files(
+        [file, typo], lambda part: landing.pull("victims", part, AT, is_practice=True), set(), read.VICTIMS
     )
-    pulled = read.pull_files([file], lambda part: landing.pull("programme", part, AT, is_practice=True), set())
-    frames = read.stage_frames(pulled.receipts, landing)
-    assert frames["staging.programme_count"]["register_code"].to_list() == ["trainings"]
-    assert frames["staging.victim_count"].height == 2
+    assert "trainings" in pulled.faults[0]
+    staged = read.stage_frame(pulled.receipts, landing, read.VICTIMS)
+    assert staged["file_code"].to_list() == ["typo"]
+    assert "nearest: ['victims_received']" in staged["rejections"].to_list()[0][0]
 
 
 def test_practice_registers_are_a_function_of_the_instant_and_only_grow() -> None:
