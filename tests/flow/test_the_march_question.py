@@ -210,7 +210,7 @@ def ground(tmp_path_factory) -> Ground:
     """Ten refreshes, two weeks apart: the population is revised at the fourth, the definition at the seventh, a correction
     acts at the eighth and ninth, and the ninth is the first after the merger."""
     folder = tmp_path_factory.mktemp("march")
-    made = Ground(Warehouse(folder / "warehouse.duckdb"), Landing(folder / "landing"), World(1))
+    made = Ground(Warehouse(folder / "warehouse.duckdb", tables()), Landing(folder / "landing"), World(1))
     for number, at in enumerate(WEEKS):
         made.refresh(
             at,

@@ -218,11 +218,10 @@ def test_registers_of_victims_lie_apart_and_only_their_figures_come_out(river):
     assert {path.parts[0] for path in holding} == {"victims"}
     assert {path.parts[1] for path in holding} >= {"inbox", "landing", "victims.duckdb"}
     with duckdb.connect(str(state / "victims" / "victims.duckdb"), read_only=True) as connection:
-        query = "select sum(quantity) from restricted.victim_count_current where register_code = 'victims_received' and period_start_on = '2025-01-01'"
+        query = """select sum(quantity) from restricted.victim_count_current
+            where register_code = 'victims_received' and period_start_on = '2025-01-01'"""
         ((received,),) = connection.execute(query).fetchall()
-    shown = (
-        "select numerator from observation where indicator_code = 'TP01' and area_code = 'VNM' and period_code = '2025'"
-    )
+    shown = "select denominator from observation where indicator_code = 'TP02' and area_code = 'VNM' and period_code = '2025'"
     totals = " and ".join(f"{name}_code = '_T'" for name in ("sex", "age", "origin", "destination", "category"))
     assert (received,) in released(state, f"{shown} and {totals}")
 
