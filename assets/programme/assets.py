@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.declare import landing_key, load_step, loaded_tables
+from assets.declare import landing_key, load_step, loaded_tables, records_of
 from assets.inbox import Inbox, Intake, landed_sha256
 from assets.loading import known_receipts
 from assets.programme.read import PROGRAMME, batches, pull_files, pull_inbox, shipped_files
@@ -70,7 +70,11 @@ def pulled_spec(source_code: str) -> dg.AssetCheckSpec:
 def landed(context: dg.AssetExecutionContext, source_code: str, received: Intake) -> dg.MaterializeResult[None]:
     """What became of an inbox of registers, as Dagster shows it."""
     context.log.info("%s: %s new files, %s known", source_code, len(received.receipts), len(received.known))
-    metadata: dict[str, Any] = {"new_files": len(received.receipts), "known_files": len(received.known)}
+    metadata: dict[str, Any] = {
+        "dagster/row_count": records_of(received.receipts),
+        "new_files": len(received.receipts),
+        "known_files": len(received.known),
+    }
     if received.faults:
         metadata |= {"mhwg/fault": " | ".join(received.faults), "mhwg/fault_source": source_code}
     return dg.MaterializeResult(
