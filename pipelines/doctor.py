@@ -109,7 +109,8 @@ def secrets(settings: Settings) -> Iterator[Finding]:
     wanted: list[tuple[str, Callable[[], object]]] = [("pseudonym key", settings.pseudonym_key)]
     named = [entry.get("credential_env") for entry in settings.dhis2]
     named += [
-        source.credential_env for source in (settings.labour, settings.survey, settings.programme, settings.victims)
+        source.credential_env
+        for source in (settings.labour, settings.survey, settings.programme, settings.victims, settings.reference)
     ]
     wanted += [(env, lambda env=env: settings.credential(env)) for env in named if env]  # type: ignore[misc]
     others = (settings.alerts.smtp_credential_env, settings.alerts.webhook_url_env, settings.dagster.postgres_url_env)

@@ -192,7 +192,9 @@ def build_resources(settings: Settings, sources: Sequence[str] = ()) -> dict[str
     @dg.resource(required_resource_keys={"ground"}, description="Public services and the inbox of reference series.")
     def reference_services(_: dg.InitResourceContext) -> ReferenceServices:
         wanted = settings.reference
-        return ReferenceServices(settings.inbox(wanted), wanted.services, wanted.base_urls)
+        folder = settings.inbox(wanted)
+        addresses = Inbox(folder, wanted.urls, settings.credential(wanted.credential_env))
+        return ReferenceServices(folder, wanted.services, wanted.base_urls, addresses)
 
     @dg.resource(description="The folder of releases.")
     def shelf(_: dg.InitResourceContext) -> ReleaseShelf:

@@ -17,7 +17,8 @@ from pathlib import Path
 from assets.dhis2.errors import Dhis2Error
 from assets.dhis2.extract import learn_tokens
 from assets.dhis2.sources import Dhis2Server
-from assets.labour.fetch import LabourSourceError, complete_files, read_urls, safe_form
+from assets.fetch import AddressFault
+from assets.labour.fetch import complete_files, read_urls, safe_form
 from methods.pseudonym import Pseudonymiser
 from pipelines.audit import user
 from pipelines.failures import Exit, Refused, SettingsError
@@ -196,7 +197,7 @@ def _learned(
         kept.write(settings, fresh)
     try:
         kept.sources["labour"] = _read_registers(settings, fresh)
-    except LabourSourceError as fault:
+    except AddressFault as fault:
         missing.append(f"labour: {fault}")
     kept.write(settings, fresh)
     if missing:

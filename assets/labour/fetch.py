@@ -7,17 +7,16 @@ a byte is landed. Does not belong here: reading of bulletins, settings, Dagster.
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
 
 import requests
 
+from assets.fetch import AddressFault, fetch, file_name
 from assets.inbox import Intake, landed_sha256, standing_files
 from assets.labour.encodings import EncodingDoubt
 from assets.labour.read import REFUSAL_NAME
 from assets.labour.register import SAFE_NAME, holds_identifiers, is_register, pseudonymise
 from assets.labour.workbook import UnreadableFile, open_workbook
-from assets.limits import TooLarge, limits
 from methods.pseudonym import Pseudonymiser
 from warehouse.landing import Pull, Receipt
 
@@ -28,18 +27,6 @@ PullFactory = Callable[[str], Pull]
 """Part code -> a pull of the labour source."""
 
 SUFFIXES = (".xlsx", ".xls", ".ods", ".csv", ".tsv", ".txt", ".html", ".htm", ".toml", ".xlsm")
-TIMEOUT_SECONDS = (10, 60)
-_CHUNK_BYTES = 1 << 12
-"""Small, because the chunk in which a connection breaks is lost and asked for again."""
-
-
-class LabourSourceError(Exception):
-    """An address could not be read. `is_retryable`: another attempt may help. The message says which and what to do."""
-
-    def __init__(self, message: str, *, url: str, is_retryable: bool) -> None:
-        super().__init__(message)
-        self.url = url
-        self.is_retryable = is_retryable
 
 
 def pull_inbox(folder: Path, pull_factory: PullFactory, landed: set[str], pseudonymiser: Pseudonymiser) -> Intake:
@@ -83,10 +70,10 @@ def pull_urls(
     http = session or requests.Session()
     for url in urls:
         previous = next((receipt for receipt in reversed(earlier) if receipt.locator == url), None)
-        name = unquote(PurePosixPath(urlsplit(url).path).name) or "index.html"
+        name = file_name(url)
         try:
-            fetched = _fetch(http, url, previous.parameters if previous else {}, credential)
-        except LabourSourceError as fault:
+            fetched = fetch(http, url, previous.parameters if previous else {}, credential)
+        except AddressFault as fault:
             pulled.faults.append(str(fault))
             log.warning("labour: one address failed: %s", fault)
             continue
@@ -101,80 +88,12 @@ def pull_urls(
 
 
 def read_urls(urls: Sequence[str], credential: str | None) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of every address, whole and whether known or not. Raises LabourSourceError at the first that fails."""
+    """Name and bytes of every address, whole and whether known or not. Raises AddressFault at the first that fails."""
     http = requests.Session()
     for url in urls:
-        fetched = _fetch(http, url, {}, credential)
+        fetched = fetch(http, url, {}, credential)
         if fetched is not None:
-            yield unquote(PurePosixPath(urlsplit(url).path).name) or "index.html", fetched[0]
-
-
-def _fetch(
-    http: requests.Session, url: str, previous: Mapping[str, object], credential: str | None
-) -> tuple[bytes, dict[str, str]] | None:
-    """The bytes of an address and the validators to send next time, or None when it has not changed."""
-    if urlsplit(url).scheme != "https" and urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise LabourSourceError(
-            f"{url}: not HTTPS; give the https address in the settings.", url=url, is_retryable=False
-        )
-    headers = {"Authorization": f"Bearer {credential}"} if credential else {}
-    if previous.get("etag"):
-        headers["If-None-Match"] = str(previous["etag"])
-    if previous.get("last_modified"):
-        headers["If-Modified-Since"] = str(previous["last_modified"])
-    collected = bytearray()
-    validator = ""
-    for attempt in range(3):
-        request_headers = dict(headers)
-        if collected:
-            # If-Range: the rest of the same version, or the whole of a newer one; never a mixture.
-            request_headers["Range"] = f"bytes={len(collected)}-"
-            if validator:
-                request_headers["If-Range"] = validator
-        try:
-            with http.get(url, headers=request_headers, timeout=TIMEOUT_SECONDS, stream=True) as answer:
-                if answer.status_code == 304:
-                    return None
-                if answer.status_code == 429 or answer.status_code >= 500:
-                    raise requests.ConnectionError(f"status {answer.status_code}")
-                if answer.status_code >= 400:
-                    raise LabourSourceError(
-                        f"{url}: the server answered {answer.status_code}; check the address and the credential.",
-                        url=url,
-                        is_retryable=False,
-                    )
-                if answer.status_code != 206:
-                    collected.clear()
-                validator = answer.headers.get("ETag", "") or answer.headers.get("Last-Modified", "")
-                for chunk in answer.iter_content(_CHUNK_BYTES):
-                    collected.extend(chunk)
-                    limits().hold("file_bytes", len(collected), f"more than {len(collected):,} bytes so far")
-                expected = answer.headers.get("Content-Length")
-                if (
-                    expected
-                    and not answer.headers.get("Content-Encoding")
-                    and answer.status_code == 200
-                    and len(collected) < int(expected)
-                ):
-                    raise requests.ConnectionError("connection closed before the whole file came")
-                return bytes(collected), {
-                    key: value
-                    for key, value in (
-                        ("etag", answer.headers.get("ETag", "")),
-                        ("last_modified", answer.headers.get("Last-Modified", "")),
-                    )
-                    if value
-                }
-        except TooLarge as fault:
-            raise LabourSourceError(f"{url}: {fault}.", url=url, is_retryable=False) from fault
-        except requests.RequestException as fault:
-            if attempt == 2:
-                raise LabourSourceError(
-                    f"{url}: no complete answer in three attempts ({type(fault).__name__}); try again later.",
-                    url=url,
-                    is_retryable=True,
-                ) from fault
-    raise AssertionError("unreachable: the last attempt returns or raises")
+            yield file_name(url), fetched[0]
 
 
 def _land(

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from assets.declare import landing_key, last_good, load_step, loaded_tables, records_of
+from assets.fetch import bring
 from assets.inbox import landed_sha256
 from assets.loading import known_receipts, loaded_receipt_ids
 from assets.reference.editions import batches
@@ -49,17 +50,18 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
 
         shipped = land(pull_factory, loaded_receipt_ids(warehouse, SOURCE))
         known = landed_sha256(known_receipts(warehouse, landing, SOURCE))
+        unread = bring(SOURCE, reference_services.addresses) if reference_services.addresses else []
         arrived = pull_inbox(reference_services.inbox, pull_factory, known)
         asked = pull_services(reference_services, pull_factory)
         receipts = [*shipped, *arrived.receipts, *asked.receipts]
         landing.note_pull(receipts, refresh.as_at)
-        faults = [*arrived.faults, *asked.faults]
+        faults = [*unread, *arrived.faults, *asked.faults]
         metadata: dict[str, Any] = {"dagster/row_count": records_of(receipts), "new_receipts": len(receipts)}
         if faults:
             metadata |= {"mhwg/fault": " | ".join(faults), "mhwg/fault_source": SOURCE}
         check = dg.AssetCheckResult(check_name="pulled", passed=not faults, metadata={"faults": faults})
         result: dg.MaterializeResult[None] = dg.MaterializeResult(metadata=metadata, check_results=[check])
-        # An inbox was looked at, whatever lay in it; a service that failed was not.
-        return last_good(context, result) if asked.faults else result
+        # An inbox was looked at, whatever lay in it; an address or a service that failed was not.
+        return last_good(context, result) if unread or asked.faults else result
 
     return [land_reference, load_step(SOURCE, loaded, scales, batches)]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assets.inbox import Intake, standing_files
+from assets.inbox import Inbox, Intake, standing_files
 from assets.reference.client import ServiceClient, ServiceFault
 from assets.reference.feeds import Answers, Ask, Feed, feeds, members, services
 from assets.reference.gho import Gho
@@ -40,6 +40,8 @@ class ReferenceServices:
     inbox: Path
     enabled: tuple[str, ...] = ()
     base_urls: Mapping[str, str] = field(default_factory=dict)
+    addresses: Inbox | None = None
+    """The folder once more, with the addresses whose files are brought into it."""
 
 
 def pull_services(

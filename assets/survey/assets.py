@@ -14,6 +14,7 @@ from assets.declare import (
     backfill_step,
     check_specs,
     landing_key,
+    last_good,
     load_results,
     load_step,
     loaded_tables,
@@ -23,6 +24,7 @@ from assets.declare import (
     table_key,
     table_spec,
 )
+from assets.fetch import bring
 from assets.inbox import Inbox
 from assets.loading import Batch, TableLoad, derive_table, known_receipts, loaded_receipt_ids
 from assets.survey.declarations import load_designs, load_measures, load_recodes
@@ -81,7 +83,7 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             dg.AssetCheckSpec(
                 "pulled",
                 asset=landing_key(SOURCE),
-                description="Every wave in the inbox could be landed; the others go on when one cannot.",
+                description="Every address answered and every wave in the inbox could be landed; the others go on when one cannot.",
             )
         ],
     )
@@ -96,7 +98,9 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             return landing.pull(SOURCE, part, refresh.as_at, is_practice=refresh.is_practice)
 
         known = known_receipts(warehouse, landing, SOURCE)
+        unread = bring(SOURCE, survey_inbox)
         pulled = pull_inbox(survey_inbox.folder, pull_factory, landed_digests(known), load_recodes())
+        pulled.faults[:0] = unread
         landing.note_pull(pulled.receipts, refresh.as_at)
         context.log.info(
             "survey: %s new waves, %s known, %s faults", len(pulled.receipts), len(pulled.known), len(pulled.faults)
@@ -108,12 +112,9 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
         }
         if pulled.faults:
             metadata |= {"mhwg/fault": " | ".join(pulled.faults), "mhwg/fault_source": SOURCE}
-        return dg.MaterializeResult(
-            metadata=metadata,
-            check_results=[
-                dg.AssetCheckResult(check_name="pulled", passed=not pulled.faults, metadata={"faults": pulled.faults})
-            ],
-        )
+        check = dg.AssetCheckResult(check_name="pulled", passed=not pulled.faults, metadata={"faults": pulled.faults})
+        result: dg.MaterializeResult[None] = dg.MaterializeResult(metadata=metadata, check_results=[check])
+        return last_good(context, result) if unread else result
 
     @dg.multi_asset(
         can_subset=True,

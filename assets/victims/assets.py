@@ -18,6 +18,7 @@ from assets.declare import (
     one_opening,
     selected,
 )
+from assets.fetch import bring
 from assets.inbox import Inbox, landed_sha256
 from assets.loading import known_receipts, load_source, loaded_receipt_ids
 from assets.programme.assets import landed, pulled_spec
@@ -56,9 +57,10 @@ def build(scales: Scales) -> Sequence[dg.AssetsDefinition]:
             return victims_landing.pull(SOURCE, part, refresh.as_at, is_practice=refresh.is_practice)
 
         known = landed_sha256(known_receipts(victims_warehouse, victims_landing, SOURCE))
+        unread = bring(SOURCE, victims_inbox)
         received = pull_inbox(victims_inbox.folder, from_inbox, known, VICTIMS)
         victims_landing.note_pull(received.receipts, refresh.as_at)
-        return landed(context, SOURCE, received)
+        return landed(context, SOURCE, received, unread)
 
     @dg.multi_asset(
         can_subset=True,

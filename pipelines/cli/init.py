@@ -48,6 +48,7 @@ urls = []
 # Registers on victims of trafficking: an inbox, a landing and a store of their own.
 [victims]
 inbox = "victims/inbox"
+urls = []
 
 [alerts]
 # One paragraph by mail and webhook when a run or a critical check fails. Without mail_to and webhook_url_env nobody is told.

@@ -20,7 +20,7 @@ MAY_IMPORT = {
 DOORS = {
     "dagster": r"pipelines/(?!cli/).*|pipelines/cli/(refresh|status|dev)\.py"
     r"|assets/(.*/)?assets\.py|assets/(core|indicators|release|declare)\.py",
-    "requests": r"assets/.*/(client|fetch)\.py",
+    "requests": r"assets/(.*/)?(client|fetch)\.py",
     "urllib3": r"assets/.*/(client|fetch)\.py",
     "great_expectations": r"expectations/.*",
     "duckdb_sqlalchemy": r"expectations/.*",
