@@ -246,8 +246,11 @@ def pull_and_load(folder: str, url: str, values: int) -> dict[str, Any]:
     import assets.dhis2.client
     import assets.dhis2.extract
     import assets.loading  # noqa: F401
+    from warehouse.store import Warehouse
 
     _fresh(folder)
+    with Warehouse(Path(folder) / "warehouse.duckdb").connect():
+        pass  # the schema is made once in a store's life
     started = begin()
     pull(folder, url, values, is_whole=True)
     loaded = _load(folder, values, NoScales(), AT, is_whole=True)

@@ -4,7 +4,7 @@ Belongs here: the one load primitive and its counts. Does not belong here: what 
 (`warehouse.load`), DDL. Specification: docs/methods/history.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -76,9 +76,12 @@ def load(
     at = as_naive_utc(recorded_at)
     columns = ", ".join(table.batch_columns)
     deleted = "coalesce(is_deleted, false)" if mode == "delta" else "false"
+    batch = f"select {columns}, {deleted} as is_deleted from ({batch_sql})"
+    first = _load_first(connection, table, batch, at, scope or {}, parameters or {})
+    if first is not None:
+        return first
     connection.execute(
-        f"create or replace temp table history_batch as select {columns}, {deleted} as is_deleted from ({batch_sql})",
-        dict(parameters) if parameters else None,
+        f"create or replace temp table history_batch as {batch}", dict(parameters) if parameters else None
     )
     _refuse_bad_batch(connection, table, at)
 
@@ -201,19 +204,100 @@ def would_change(
     return bool(found)
 
 
-def _refuse_bad_batch(connection: Any, table: Table, at: datetime) -> None:
-    key = ", ".join(table.key)
-    null_keys = " or ".join(f"{name} is null" for name in table.key)
-    ((empty, repeated),) = connection.execute(
-        f"""select (select count(*) from history_batch where {null_keys}),
-        (select count(*) from (select {key} from history_batch group by all having count(*) > 1))"""
+def _load_first(
+    connection: Any,
+    table: Table,
+    batch: str,
+    at: datetime,
+    scope: Mapping[str, str],
+    parameters: Mapping[str, Any],
+) -> LoadCounts | None:
+    """The rows of `batch` are the open ones within `scope`, where nothing was open before; None where the general way is needed:
+    something is open or ended at this very instant, or the batch deletes, has empty keys or rows outside the scope.
+
+    There is nothing to hold the batch against, so it is written as it is read, without a copy. That keys are unique is
+    judged in the order in which they now stand: a hash table of ten million keys cost 1.6 s of processor time, this 0.2 s.
+
+    Raises HistoryError when keys repeat.
+    """
+    held = {f"scope_{name}": value for name, value in scope.items()} if set(scope) <= set(table.key) else {}
+    within = "".join(f" and {name.removeprefix('scope_')} = ${name}" for name in held)
+    ((is_taken,),) = connection.execute(
+        f"select exists (select 1 from {table.name} where recorded_to >= $at{within})", {"at": at, **held}
     ).fetchall()
+    if is_taken:
+        return None
+    empty = " or ".join(f"{name} is null" for name in table.key)
+    ((received, others, unordered),) = connection.execute(
+        f"""select count(*), count(*) filter (where is_deleted or {empty} or not (true{within})),
+        count(*) filter (where not {_after_previous(table.key)}) from ({_with_previous(table.key, f"({batch})", "is_deleted")})""",
+        {**parameters, **held},
+    ).fetchall()
+    if others:
+        return None
+    _refuse_earlier(connection, table, at)
+    columns = ", ".join(table.batch_columns)
+    # A sort of what is sorted still spills beyond the memory limit: 2.3 s of processor time of 10 M narrow rows.
+    order = f" order by {', '.join(table.key)}" if unordered else ""
+    connection.execute(
+        f"""insert into {table.name} ({columns}, recorded_from, recorded_to)
+        select {columns}, $history_at, timestamp '{OPEN_END}' from ({batch}){order}""",
+        {**parameters, "history_at": at},
+    )
+    is_new = f"recorded_to = timestamp '{OPEN_END}'{within}"
+    written = f"(select * from {table.name} where {is_new})"
+    repeated = _repeated_keys(connection, table.key, written, held)
+    if repeated:
+        connection.execute(f"delete from {table.name} where {is_new}", held)
+        raise _bad_keys(table, repeated, 0)
+    return LoadCounts(received=received, inserted=received)
+
+
+def _with_previous(key: Sequence[str], source: str, *others: str) -> str:
+    """SELECT of the key's columns of `source`, each beside that of the row read before."""
+    previous = (f"lag({name}) over () as previous_{name}" for name in key)
+    return f"select {', '.join([*key, *others, *previous])} from {source}"
+
+
+def _after_previous(key: Sequence[str]) -> str:
+    """Condition on such rows: the key comes after that of the row before; NULL for the first."""
+    name, *rest = key
+    tied = f" or {name} = previous_{name} and {_after_previous(rest)}" if rest else ""
+    return f"({name} > previous_{name}{tied})"
+
+
+def _repeated_keys(connection: Any, key: Sequence[str], source: str, parameters: Mapping[str, Any]) -> int:
+    """How many keys stand in more than one row of `source`. Keys that ascend from row to row are unique, whatever the order in
+    which the engine reads; only others need a hash table."""
+    ((unordered,),) = connection.execute(
+        f"select count(*) from ({_with_previous(key, source)}) where ({_after_previous(key)}) is not true", parameters
+    ).fetchall()
+    if unordered <= 1:  # the first row has none before it
+        return 0
+    ((repeated,),) = connection.execute(
+        f"select count(*) from (select {', '.join(key)} from {source} group by all having count(*) > 1)", parameters
+    ).fetchall()
+    return int(repeated)
+
+
+def _refuse_bad_batch(connection: Any, table: Table, at: datetime) -> None:
+    null_keys = " or ".join(f"{name} is null" for name in table.key)
+    ((empty,),) = connection.execute(f"select count(*) from history_batch where {null_keys}").fetchall()
+    repeated = _repeated_keys(connection, table.key, "history_batch", {})
     if empty or repeated:
-        raise HistoryError(
-            f"{table.name}: the batch has {repeated} repeated and {empty} empty keys over ({key}); "
-            "history needs one row per key. Mend the model or let the staging suite quarantine the rows.",
-            table=table.name,
-        )
+        raise _bad_keys(table, repeated, empty)
+    _refuse_earlier(connection, table, at)
+
+
+def _bad_keys(table: Table, repeated: int, empty: int) -> HistoryError:
+    return HistoryError(
+        f"{table.name}: the batch has {repeated} repeated and {empty} empty keys over ({', '.join(table.key)}); "
+        "history needs one row per key. Mend the model or let the staging suite quarantine the rows.",
+        table=table.name,
+    )
+
+
+def _refuse_earlier(connection: Any, table: Table, at: datetime) -> None:
     ((latest,),) = connection.execute(
         f"""select greatest(max(recorded_from), max(recorded_to) filter (where recorded_to < timestamp '{OPEN_END}'))
         from {table.name}"""

@@ -151,6 +151,46 @@ def test_repeated_and_empty_keys_are_refused(batch, words):
         history.load(connection(), THING, batch, week(0), mode="delta")
 
 
+@pytest.mark.parametrize("names", [("a", "a", "b"), ("b", "a", "b"), ("a", "b", "b"), ("b", "a", "a")])
+@pytest.mark.parametrize("before", [{}, {("kh", "a"): 1}], ids=["nothing held", "another place held"])
+def test_a_first_batch_that_repeats_a_key_leaves_nothing(names, before):
+    con = connection()
+    snapshot(con, week(0), before, scope={"place": "kh"})
+    held = versions(con)
+    lines = ", ".join(f"('vn', '{name}', {size}, 'n', 'r')" for size, name in enumerate(names))
+    batch = f"select * from (values {lines}) t(place, name, size, note, receipt_id)"
+    with pytest.raises(HistoryError, match="1 repeated"):
+        history.load(con, THING, batch, week(0), mode="snapshot", scope={"place": "vn"})
+    assert versions(con) == held
+    assert snapshot(con, week(0), {("vn", "a"): 1}, scope={"place": "vn"}) == LoadCounts(received=1, inserted=1)
+
+
+@pytest.mark.parametrize("names", [("a", "b", "c"), ("c", "a", "b")])
+def test_a_first_batch_stands_in_the_order_of_its_key(names):
+    con = connection()
+    for place in ("vn", "kh"):
+        rows = {(place, name): size for size, name in enumerate(names)}
+        assert snapshot(con, week(0), rows, scope={"place": place}) == LoadCounts(received=3, inserted=3)
+    stored = con.execute("select place, name from core.thing order by rowid").fetchall()
+    assert stored == [(place, name) for place in ("vn", "kh") for name in "abc"]
+
+
+def test_a_first_batch_with_rows_of_another_scope_is_held_against_them():
+    con = connection()
+    snapshot(con, week(0), {("kh", "a"): 1, ("kh", "b"): 1}, scope={"place": "kh"})
+    counts = snapshot(con, week(1), {("vn", "a"): 1, ("kh", "a"): 1, ("kh", "b"): 2}, scope={"place": "vn"})
+    assert counts == LoadCounts(received=3, inserted=1, changed=1, unchanged=1)
+    assert shown(con) == {("vn", "a"): 1, ("kh", "a"): 1, ("kh", "b"): 2}
+
+
+def test_a_scope_that_is_no_part_of_the_key_does_not_hide_what_is_open():
+    con = connection()
+    delta(con, week(0), {("vn", "a"): 1}, note="one")
+    batch = values({("vn", "a"): 2}, note="two")
+    history.load(con, THING, batch, week(1), mode="snapshot", scope={"note": "two"})
+    assert shown(con) == {("vn", "a"): 2}
+
+
 def test_system_time_only_moves_on():
     con = connection()
     delta(con, week(1), {("vn", "a"): 1})

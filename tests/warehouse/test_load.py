@@ -307,16 +307,61 @@ def test_memory_does_not_grow_with_the_number_of_parts(warehouse):
     assert grown < 20 * rows * len(text) / 3, f"{grown / 2**20:.0f} MiB more after 20 parts"
 
 
+def test_large_and_small_frames_of_one_batch_are_all_staged_and_their_repeats_counted(warehouse):
+    def part(first, rows, repeated=0):
+        codes = [f"{number:06}" for number in range(first, first + rows)] + [f"{first:06}"] * repeated
+        return pl.DataFrame(
+            {
+                "thing_code": codes,
+                "size": [1] * len(codes),
+                "receipt_id": ["r1"] * len(codes),
+                "pointer": ["p"] * len(codes),
+            }
+        )
+
+    parts = [part(100_000 * number, 12_000, repeated=number % 2) for number in range(11)] + [part(990_000, 3)]
+    with transaction(warehouse, "test", WEEK1) as tx:
+        counts = tx.stage("staging.thing", parts, {})
+        staged = tx.connection.execute(
+            "select count(*), count(distinct thing_code), min(thing_code), max(thing_code) from staging.thing"
+        ).fetchall()
+        tx.close_books(1)
+        assert [line.is_balanced for line in tx.report.ledger] == [True]
+        ((order_kept,),) = tx.connection.execute("select current_setting('preserve_insertion_order')").fetchall()
+    assert staged == [(132_003, 132_003, "000000", "990002")]
+    assert (counts.received, counts.staged, counts.duplicates) == (132_008, 132_003, 5)
+    assert order_kept is True
+    assert list(warehouse.path.parent.glob(".staged-*")) == []
+
+
+def test_a_fault_amid_the_frames_leaves_no_file_and_no_row(warehouse):
+    def parts():
+        yield pl.DataFrame(
+            {
+                "thing_code": [f"{number}" for number in range(20_000)],
+                "size": [1] * 20_000,
+                "receipt_id": ["r1"] * 20_000,
+                "pointer": ["p"] * 20_000,
+            }
+        )
+        raise RuntimeError("the landed file ends in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"), transaction(warehouse, "test", WEEK1) as tx:
+        tx.stage("staging.thing", parts(), {})
+    assert list(warehouse.path.parent.glob(".staged-*")) == []
+    assert warehouse.read("select count(*) from staging.thing").rows() == [(0,)]
+
+
 KILLED_IN_MID_LOAD = """
 import os, signal, sys
 import duckdb, polars as pl
-from warehouse.load import LoadTransaction
-from datetime import UTC, datetime
+from warehouse.catalogue.table_catalogue import tables
+from warehouse.load import _Spool
 
 connection = duckdb.connect(sys.argv[1], config={"memory_limit": "40MB"})
 connection.execute("create temp table wide as select range, hash(range)::varchar || repeat('x', 40) from range(800000)")
-load = LoadTransaction(connection, {}, "test", datetime.now(UTC))
-with load._spooled(pl.DataFrame({"thing_code": ["a"]})):
+with _Spool(connection, tables()["staging.data_value"]) as spool:
+    spool._write(pl.DataFrame({"thing_code": ["a"]}))
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
