@@ -155,7 +155,7 @@ def analyst_cold(state: str, question: str) -> dict[str, Any]:
 def _warehouse(state: str) -> Any:
     from warehouse.store import Warehouse
 
-    return Warehouse(Path(state) / "warehouse.duckdb")
+    return Warehouse(Path(state) / "warehouse.duckdb", victims=Path(state) / "victims" / "victims.duckdb")
 
 
 def indicators(state: str) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def indicators(state: str) -> dict[str, Any]:
 
     store, entries = _warehouse(state), list(indicator_catalogue().indicators.values())
     at = store.last_refresh_at()
-    with store.connect(read_only=True) as connection:
+    with store.showing_victims(), store.connect(read_only=True) as connection:
         started = begin()
         made = compute_with_findings(connection, entries, at.replace(tzinfo=UTC))
         return {"seconds": time.perf_counter() - started, "observations": made.observations.height}
@@ -180,7 +180,7 @@ def floor_indicators(state: str) -> dict[str, Any]:
     store, catalogue = _warehouse(state), indicator_catalogue()
     at = store.last_refresh_at().replace(tzinfo=UTC)
     statements = [compile_sql(entry, at, catalogue) for entry in catalogue.indicators.values()]
-    with store.connect(read_only=True) as connection:
+    with store.showing_victims(), store.connect(read_only=True) as connection:
         started = begin()
         cells = sum(len(connection.execute(statement).fetchall()) for statement in statements)
         return {"seconds": time.perf_counter() - started, "cells": cells}
