@@ -64,7 +64,8 @@ def read_state(settings: Settings) -> dict[str, Any]:
         told = _store_state(Warehouse(settings.state_folder / "warehouse.duckdb"))
         victims = victims_warehouse(settings.state_folder)
         if victims.exists:
-            told["held_back"] += _held_back(victims)
+            with victims.connect(read_only=True) as connection:
+                told["held_back"] += _held_back(connection)
         return state | told
     except StoreLocked as fault:
         return state | {"busy": str(fault)}
@@ -85,6 +86,7 @@ def _store_state(warehouse: Any) -> dict[str, Any]:
             where not c.is_passed and c.refresh_at = (select max(l.refresh_at) from ops.load l where l.source_code = c.source_code)
             order by c.severity_code, c.source_code, c.rule_code"""
         )
+        held = _held_back(connection)
         ((last,),) = rows("select max(refresh_at) from ops.load")
     return {
         "last_change_at": last,
@@ -95,17 +97,16 @@ def _store_state(warehouse: Any) -> dict[str, Any]:
         "failing_checks": [
             dict(zip(("source", "rule", "severity", "rows", "why"), row, strict=True)) for row in failing
         ],
-        "held_back": _held_back(warehouse),
+        "held_back": held,
     }
 
 
-def _held_back(store: Any) -> list[dict[str, Any]]:
-    return list(
-        store.read(
-            """select source_code as source, table_name as "table", count(*) as records from quarantine.record
-            where status_code = 'held' group by all order by all"""
-        ).to_dicts()
-    )
+def _held_back(connection: Any) -> list[dict[str, Any]]:
+    rows = connection.execute(
+        """select source_code, table_name, count(*) from quarantine.record where status_code = 'held'
+        group by source_code, table_name order by source_code, table_name"""
+    ).fetchall()
+    return [dict(zip(("source", "table", "records"), row, strict=True)) for row in rows]
 
 
 def _age_days(release_id: str, now: datetime) -> int | None:
