@@ -19,6 +19,7 @@ from assets.progress import PULL_LOG
 from pipelines.audit import user
 from pipelines.cli.console import console, error_console
 from pipelines.failures import Exit, Refused
+from pipelines.practice_ground import starting_ground
 from pipelines.run_tags import LAUNCHED_BY, USER, Purpose
 from pipelines.settings import Settings, load_settings, use_dagster_home
 from warehouse.locks import held
@@ -106,7 +107,7 @@ def _run(settings: Settings, job_name: str, purpose: Purpose, *, as_json: bool) 
         out.print(f"[bold]{_TITLES[job_name]} on the practice ground[/] (synthetic data, marked in every output)")
     else:
         out.print(f"[bold]{_TITLES[job_name]}[/] for {settings.organisation}")
-    with _quiet_libraries(), _progress(out):
+    with _quiet_libraries(), _progress(out), starting_ground(settings):
         outcome = execute(settings, job_name, purpose)
     if as_json:
         console().print_json(json.dumps({**asdict(outcome), "exit_code": int(outcome.exit_code)}, default=str))
