@@ -180,6 +180,10 @@ def would_change(
 ) -> bool:
     """True when `load` of the same batch would write anything. Reads only."""
     deleted = "coalesce(is_deleted, false)" if mode == "delta" else "false"
+    held, within = _held_to_scope(table, scope or {})
+    if not _is_any(connection, f"{table.name} where recorded_to = timestamp '{OPEN_END}'{within}", held):
+        # A first batch is written whole: no copy of it is needed to know that.
+        return _is_any(connection, f"({batch_sql}) where not {deleted}", parameters or {})
     connection.execute(
         f"create or replace temp table history_batch as select {', '.join(table.batch_columns)}, {deleted} as is_deleted "
         f"from ({batch_sql})",
@@ -220,12 +224,8 @@ def _load_first(
 
     Raises HistoryError when keys repeat.
     """
-    held = {f"scope_{name}": value for name, value in scope.items()} if set(scope) <= set(table.key) else {}
-    within = "".join(f" and {name.removeprefix('scope_')} = ${name}" for name in held)
-    ((is_taken,),) = connection.execute(
-        f"select exists (select 1 from {table.name} where recorded_to >= $at{within})", {"at": at, **held}
-    ).fetchall()
-    if is_taken:
+    held, within = _held_to_scope(table, scope)
+    if _is_any(connection, f"{table.name} where recorded_to >= $at{within}", {"at": at, **held}):
         return None
     empty = " or ".join(f"{name} is null" for name in table.key)
     ((received, others, unordered),) = connection.execute(
@@ -251,6 +251,19 @@ def _load_first(
         connection.execute(f"delete from {table.name} where {is_new}", held)
         raise _bad_keys(table, repeated, 0)
     return LoadCounts(received=received, inserted=received)
+
+
+def _held_to_scope(table: Table, scope: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """Parameters and condition that hold rows to the scope; none where it is not part of the key, since rows outside it may then
+    have a key of the batch."""
+    held = {f"scope_{name}": value for name, value in scope.items()} if set(scope) <= set(table.key) else {}
+    return held, "".join(f" and {name.removeprefix('scope_')} = ${name}" for name in held)
+
+
+def _is_any(connection: Any, rows: str, parameters: Mapping[str, Any]) -> bool:
+    """True when there is a row at all."""
+    ((found,),) = connection.execute(f"select exists (select 1 from {rows})", dict(parameters) or None).fetchall()
+    return bool(found)
 
 
 def _with_previous(key: Sequence[str], source: str, *others: str) -> str:
