@@ -69,7 +69,7 @@ def tight(monkeypatch):
         limits(), file_bytes=200_000, unpacked_bytes=100_000, archive_parts=20, workbook_cells=500, merged_areas=50
     )
     monkeypatch.setattr(assets.limits, "limits", lambda: small)
-    for module in ("assets.labour.workbook", "assets.inbox", "assets.labour.fetch"):
+    for module in ("assets.labour.workbook", "assets.inbox", "assets.fetch"):
         monkeypatch.setattr(f"{module}.limits", lambda: small)
     return small
 
