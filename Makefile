@@ -26,7 +26,7 @@ refresh: $(VENV)/.installed
 	@$(BIN)/mhwg refresh
 
 test: $(VENV)/.installed
-	@$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder $(TESTS)
+	@$(BIN)/python -m pytest -n auto --dist loadscope $(TESTS)
 
 dev: $(VENV)/.installed
 	@$(BIN)/mhwg dev

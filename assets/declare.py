@@ -7,7 +7,8 @@ is pulled or computed.
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from contextlib import AbstractContextManager, contextmanager
+from datetime import date, datetime
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -367,8 +368,24 @@ def fail_alone(refresh: Refresh, reports: Iterable[SourceReport]) -> None:
         raise dg.Failure(" | ".join(faults), allow_retries=False)
 
 
+Place = Callable[[Warehouse, Landing, datetime], AbstractContextManager[tuple[Warehouse, Landing, datetime]]]
+"""Where a source is loaded: of warehouse, landing and system time of a refresh, those of its own load."""
+
+
+@contextmanager
+def in_warehouse(
+    warehouse: Warehouse, landing: Landing, recorded_at: datetime
+) -> Iterator[tuple[Warehouse, Landing, datetime]]:
+    """The place of all sources but those that are kept apart."""
+    yield warehouse, landing, recorded_at
+
+
 def load_step(
-    source_code: str, loaded: Sequence[Table], scales: Scales, batches: Callable[[Landing], Batches]
+    source_code: str,
+    loaded: Sequence[Table],
+    scales: Scales,
+    batches: Callable[[Landing], Batches],
+    place: Place = in_warehouse,
 ) -> dg.AssetsDefinition:
     """The step `load_<source>` of a source with one instance: every waiting pull goes through `load_source`."""
 
@@ -386,10 +403,11 @@ def load_step(
         refresh: dg.ResourceParam[Refresh],
         scales: dg.ResourceParam[Scales],
     ) -> Iterator[Any]:
-        if refresh.is_full:
-            landing.note_again(source_code, loaded_receipt_ids(warehouse, source_code))
-        report = load_source(warehouse, landing, scales, source_code, refresh.recorded_at, batches(landing))
-        counts = warehouse.row_counts(table.name for table in loaded)
+        with place(warehouse, landing, refresh.recorded_at) as (store, landed, at):
+            if refresh.is_full:
+                landed.note_again(source_code, loaded_receipt_ids(store, source_code))
+            report = load_source(store, landed, scales, source_code, at, batches(landed))
+            counts = store.row_counts(table.name for table in loaded)
         results = load_results(loaded, [report], counts, scales)
         yield from selected(context, results, is_last_good=not report.is_change and report.fault is not None)
         fail_alone(refresh, [report])

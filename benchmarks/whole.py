@@ -155,7 +155,7 @@ def analyst_cold(state: str, question: str) -> dict[str, Any]:
 def _warehouse(state: str) -> Any:
     from warehouse.store import Warehouse
 
-    return Warehouse(Path(state) / "warehouse.duckdb", victims=Path(state) / "victims" / "victims.duckdb")
+    return Warehouse(Path(state) / "warehouse.duckdb")
 
 
 def indicators(state: str) -> dict[str, Any]:

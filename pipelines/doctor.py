@@ -250,11 +250,12 @@ def store(settings: Settings) -> Iterator[Finding]:
         yield Finding("warehouse", "ok", "none yet; the first refresh builds it.")
         return
     from warehouse import schema
+    from warehouse.migrations.victims_apart import is_in_warehouse
     from warehouse.store import StoreError, StoreLocked, Warehouse, stored_fingerprint
-    from warehouse.victims import is_in_warehouse, victims_warehouse
+    from warehouse.victims import victims_beside
 
-    warehouse, victims = Warehouse(settings.state_folder / "warehouse.duckdb"), victims_warehouse(settings.state_folder)
-    for name, kept in (("warehouse", warehouse), ("victims' store", victims)):
+    warehouse = Warehouse(settings.state_folder / "warehouse.duckdb")
+    for name, kept in (("warehouse", warehouse), ("victims' store", victims_beside(warehouse))):
         if not kept.exists:
             continue
         try:

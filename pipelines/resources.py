@@ -29,10 +29,8 @@ from warehouse.landing import Landing
 from warehouse.locks import held
 from warehouse.publishing.shelf import ReleaseShelf
 from warehouse.store import Warehouse
-from warehouse.victims import FILE as VICTIMS_FILE
-from warehouse.victims import FOLDER as VICTIMS_FOLDER
 from warehouse.victims import SOURCE as VICTIMS
-from warehouse.victims import victims_landing, victims_warehouse
+from warehouse.victims import victims_landing
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +44,6 @@ def warehouse_of(settings: Settings, *, patience_seconds: float = 0.0) -> Wareho
         settings.state_folder / "warehouse.duckdb",
         patience_seconds=patience_seconds,
         corrections=load_corrections(settings.corrections_folders),
-        memory_mb=settings.warehouse.memory_mb,
-        most_memory_mb=settings.warehouse.most_memory_mb,
-        victims=settings.state_folder / VICTIMS_FOLDER / VICTIMS_FILE,
-    )
-
-
-def victims_warehouse_of(settings: Settings, *, patience_seconds: float = 0.0) -> Warehouse:
-    """The victims' store of an installation."""
-    return victims_warehouse(
-        settings.state_folder,
-        patience_seconds=patience_seconds,
         memory_mb=settings.warehouse.memory_mb,
         most_memory_mb=settings.warehouse.most_memory_mb,
     )
@@ -148,18 +135,6 @@ def build_resources(settings: Settings, sources: Sequence[str] = ()) -> dict[str
         with source_locks(settings, concerned, holder):
             yield Landing(settings.state_folder / "landing")
 
-    @dg.resource(description="The victims' store; one writer, and only while the warehouse is held.")
-    def victims_store(_: dg.InitResourceContext) -> Warehouse:
-        keep_private(settings)
-        return victims_warehouse_of(settings, patience_seconds=RUN_PATIENCE_SECONDS)
-
-    @dg.resource(
-        required_resource_keys={"landing"}, description="Where registers of victim support are kept as received."
-    )
-    def victims_files(_: dg.InitResourceContext) -> Landing:
-        # Asks for `landing`, which holds the locks of the run's sources, this one among them.
-        return landing_of(settings, VICTIMS)
-
     @dg.resource(description="Great Expectations on the live connection.")
     def scales(_: dg.InitResourceContext) -> GreatExpectationsScales:
         return GreatExpectationsScales()
@@ -212,8 +187,6 @@ def build_resources(settings: Settings, sources: Sequence[str] = ()) -> dict[str
         "survey_inbox": inbox_resource(settings.survey, "Where survey extracts arrive."),
         "programme_inbox": inbox_resource(settings.programme, "Where programme registers arrive."),
         "victims_inbox": inbox_resource(settings.victims, "Where registers of victim support arrive."),
-        "victims_warehouse": victims_store,
-        "victims_landing": victims_files,
         "reference_services": reference_services,
         "shelf": shelf,
     }

@@ -24,7 +24,7 @@ from warehouse.locks import held
 from warehouse.publishing.shelf import ReleaseShelf
 from warehouse.retention import Enforced, due, enforce, horizons
 from warehouse.store import Warehouse
-from warehouse.victims import copy_books, victims_landing, victims_warehouse
+from warehouse.victims import copy_books, victims_beside, victims_landing
 
 JOB_NAME = "retention"
 PATIENCE_SECONDS = 3600.0
@@ -56,17 +56,16 @@ def run_retention(settings: Settings, warehouse: Warehouse, now: datetime, *, dr
     outcome = Outcome(f"retention-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.urandom(3).hex()}", now.date(), dry_run)
     outcome.data.horizons = horizons(outcome.today)
     with _alone(settings, dry_run=dry_run):
-        victims = victims_warehouse(settings.state_folder)
         shelf = ReleaseShelf(settings.state_folder / "release")
         at = next_recorded_at(now, warehouse.last_refresh_at(), shelf.last_event_at)
         for store, landing in (
             (warehouse, Landing(settings.state_folder / "landing")),
-            (victims, victims_landing(settings.state_folder)),
+            (victims_beside(warehouse), victims_landing(settings.state_folder)),
         ):
             if store.exists:
                 outcome.data.add(_enforced(store, landing, outcome, at))
         if not dry_run and warehouse.exists:
-            copy_books(warehouse, victims)
+            copy_books(warehouse)
         record = processing_record()
         outcome.runs = _old_runs(settings, now - timedelta(days=record.run_log_days), dry_run=dry_run)
         outcome.commands = _old_commands(

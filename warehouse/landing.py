@@ -27,8 +27,8 @@ class LandingError(Exception):
     """The landing folder is not what it should be: a payload is missing or its bytes changed. The message says which, and what
     to type; `found` is the message without that, for who has mended it already."""
 
-    def __init__(self, found: str, receipt: "Receipt") -> None:
-        super().__init__(f"{found}; {_how_to_mend(receipt)}")
+    def __init__(self, found: str, receipt: "Receipt", root: Path) -> None:
+        super().__init__(f"{found}; {_how_to_mend(receipt, root)}")
         self.found = found
         self.source = receipt.source_code
         self.file = receipt.path
@@ -58,7 +58,7 @@ class Receipt:
     path: str
 
 
-def _how_to_mend(receipt: Receipt) -> str:
+def _how_to_mend(receipt: Receipt, root: Path) -> str:
     """What a person does about a damaged receipt, by the kind of its source. The folder must go first: a file whose receipt
     lies there is known and not taken in again, and what was read from a server in part is no part of a full answer."""
     command = f"mhwg refresh --source {receipt.source_code}"
@@ -68,7 +68,7 @@ def _how_to_mend(receipt: Receipt) -> str:
         again = f"run `{command}` with {receipt.locator.removeprefix('inbox:')} in the inbox"
     else:
         again = f"run `{command}`, which takes {receipt.locator} in again"
-    return f"put landing/{receipt.path} back from a backup, or remove that folder and {again}."
+    return f"put {root / receipt.path} back from a backup, or remove that folder and {again}."
 
 
 def _safe(name: str) -> str:
@@ -225,6 +225,7 @@ class Landing:
                 f"landing of {receipt.source_code}: receipt {receipt.receipt_id} describes {receipt.file_count} files, "
                 f"{len(paths)} are in {receipt.path}",
                 receipt,
+                self.root,
             )
         return paths
 
@@ -239,6 +240,7 @@ class Landing:
                 f"landing of {receipt.source_code}: the bytes of {receipt.path} are not those received "
                 f"(sha256 {payload[:12]}, expected {receipt.payload_sha256[:12]})",
                 receipt,
+                self.root,
             )
 
     def is_intact(self, folder: Path) -> bool:

@@ -57,6 +57,11 @@ def quarantine_id(table: Table, source_code: str, record: Mapping[str, Any]) -> 
     return _digest(table, source_code, _text(record))
 
 
+def moved_id(table: Table, source_code: str, text: str) -> str:
+    """The id of a record that is held already, `text` being its JSON, under another source."""
+    return _digest(table, source_code, text)
+
+
 def _text(record: Mapping[str, Any]) -> str:
     """The record as JSON, which has no NaN and no infinity: they are kept as texts."""
     plain = {

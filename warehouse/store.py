@@ -43,6 +43,9 @@ _WIDENED = 4
 
 RETRY_SECONDS = 0.1
 
+VICTIMS_FILE = Path("victims") / "victims.duckdb"
+"""Where the victims' store stands beside a warehouse."""
+
 _NOT_DAMAGED = ("permission denied", "read-only file system", "no space left on device")
 """What DuckDB quotes from the system when it is the account or the disk, and a backup would not help."""
 
@@ -91,11 +94,8 @@ class Warehouse:
         corrections: Sequence[Correction] = (),
         memory_mb: int | None = None,
         most_memory_mb: int | None = None,
-        victims: Path | None = None,
     ) -> None:
         self.path = path
-        self.victims = victims
-        """File of the victims' store beside this one; read within `showing_victims` only."""
         self.memory_mb = memory_mb or MEMORY_MB
         """What DuckDB may take in the next connection; grows when work did not fit (`with_room`)."""
         self.most_memory_mb = max(self.memory_mb, most_memory_mb or half_of_machine_mb())
@@ -110,6 +110,11 @@ class Warehouse:
         self._is_kept_open = False
         self._shows_victims = False
         self._kept: duckdb.DuckDBPyConnection | None = None
+
+    @property
+    def victims(self) -> Path:
+        """File of the victims' store that belongs to this warehouse; `warehouse.victims` has what is told of it."""
+        return self.path.parent / VICTIMS_FILE
 
     @property
     def exists(self) -> bool:
@@ -232,27 +237,32 @@ class Warehouse:
         connection.execute("attach ':memory:' as restricted (read_write)")
         apart = [table for name, table in tables_of("victims").items() if table.schema_name == "restricted"]
         record = tables_of("victims")["quarantine.record"]
-        if self.victims is not None and self.victims.exists():
-            self._attach_victims(connection)
-            for table in apart:
-                columns = ", ".join(table.column_names)
-                connection.execute(f"create table {table.name} as select {columns} from victims.{table.name}")
-            connection.execute("create table restricted.held_record as from victims.quarantine.record")
-            connection.execute("detach victims")
-        else:
-            for table in apart:
-                connection.execute(schema.create_statement(table))
-            held = schema.create_statement(record).replace(record.name, "restricted.held_record", 1)
-            connection.execute(held)
         for table in apart:
+            connection.execute(schema.create_statement(table))
             connection.execute(schema.current_view_statement(table))
             connection.execute(schema.as_of_macro_statement(table))
+        connection.execute(schema.create_statement(record).replace(record.name, "restricted.held_record", 1))
+        if self.victims.exists():
+            with self.victims_attached(connection):
+                for table in apart:
+                    connection.execute(f"insert into {table.name} by name from victims.{table.name}")
+                connection.execute("insert into restricted.held_record by name from victims.quarantine.record")
 
-    def _attach_victims(self, connection: duckdb.DuckDBPyConnection) -> None:
+    @contextmanager
+    def victims_attached(self, connection: duckdb.DuckDBPyConnection, *, read_only: bool = True) -> Iterator[None]:
+        """Within the block the connection has the victims' store as the database `victims`; another process that has it is waited
+        for. Raises StoreLocked when it does not end in time."""
+        self._attach_victims(connection, "read_only" if read_only else "read_write")
+        try:
+            yield
+        finally:
+            connection.execute("detach victims")
+
+    def _attach_victims(self, connection: duckdb.DuckDBPyConnection, mode: str) -> None:
         until = time.monotonic() + self.patience_seconds
         while True:
             try:
-                connection.execute(f"attach {schema.quote_literal(str(self.victims))} as victims (read_only)")
+                connection.execute(f"attach {schema.quote_literal(str(self.victims))} as victims ({mode})")
                 return
             except duckdb.IOException as fault:
                 if "could not set lock" not in str(fault).lower() or time.monotonic() >= until:

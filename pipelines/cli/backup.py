@@ -15,14 +15,15 @@ from pipelines.cli.console import console
 from pipelines.cli.erase import now_of
 from pipelines.erasure import erase_again, pseudonymiser_of
 from pipelines.failures import Exit, Refused
-from pipelines.resources import landing_of, victims_warehouse_of, warehouse_of
+from pipelines.resources import landing_of, warehouse_of
 from pipelines.settings import Settings, load_settings
 from warehouse.backup import Backup, BackupError, restore_backup, take_backup
 from warehouse.erasure import erasures
 from warehouse.locks import held
+from warehouse.migrations.victims_apart import move_out
 from warehouse.store import Warehouse
 from warehouse.victims import SOURCE as VICTIMS
-from warehouse.victims import is_in_warehouse, move_out
+from warehouse.victims import victims_beside
 
 
 def backup(to: str | None, *, as_json: bool) -> int:
@@ -48,7 +49,8 @@ def restore(file: str, *, replace: bool, as_json: bool) -> int:
 def upgrade(*, as_json: bool) -> int:
     """The warehouse is of this program's schema version; a backup of what it was stands in `backups`."""
     settings = load_settings()
-    warehouse, victims = warehouse_of(settings), victims_warehouse_of(settings)
+    warehouse = warehouse_of(settings)
+    victims = victims_beside(warehouse)
     needed = [*warehouse.pending_steps(), *victims.pending_steps()]
     kept = _take(settings, settings.state_folder / "backups") if needed else None
     done = _upgraded(settings, warehouse, victims) if needed else []
@@ -64,15 +66,12 @@ def upgrade(*, as_json: bool) -> int:
 def _upgraded(settings: Settings, warehouse: Warehouse, victims: Warehouse) -> list[str]:
     """Names of the steps that were run on the two stores."""
     with _alone(settings, "upgrade"):
-        if is_in_warehouse(warehouse):
-            moved = move_out(warehouse, victims, landing_of(settings, "programme"), landing_of(settings, VICTIMS))
-            for name in moved.files:
-                _move_file(settings.inbox(settings.programme) / name, settings.inbox(settings.victims) / name)
-            done = [step.name for step in warehouse.upgrade()]
-            warehouse.rewrite()  # DuckDB keeps the bytes of what was dropped until the file is written anew
-        else:
-            done = [step.name for step in warehouse.upgrade()] if warehouse.exists else []
-        return done + ([step.name for step in victims.upgrade()] if victims.exists else [])
+        moved = move_out(warehouse, landing_of(settings, "programme"), landing_of(settings, VICTIMS))
+        for name in moved.files:
+            _move_file(settings.inbox(settings.programme) / name, settings.inbox(settings.victims) / name)
+        done = [step.name for store in (warehouse, victims) if store.exists for step in store.upgrade()]
+        warehouse.rewrite()  # DuckDB keeps the bytes of what was dropped until the file is written anew
+        return done
 
 
 def _move_file(old: Path, new: Path) -> None:

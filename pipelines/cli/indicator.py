@@ -93,7 +93,8 @@ def run_alternates(code: str, *, as_json: bool) -> int:
 
 
 def _statement(entry: "Indicator") -> str:
-    """The SQL as the last refresh ran it, ready to run in the restricted warehouse; before any refresh, as at now."""
+    """The SQL as the last refresh ran it, ready to run in the restricted warehouse; before any refresh, as at now. Where it reads
+    registers of victims, it says where they are."""
     from warehouse.catalogue.indicator_catalogue import indicator_catalogue
     from warehouse.indicator_sql import compile_sql
     from warehouse.store import StoreLocked, Warehouse
@@ -102,7 +103,9 @@ def _statement(entry: "Indicator") -> str:
         last = Warehouse(load_settings().state_folder / "warehouse.duckdb").last_refresh_at()
     except StoreLocked:
         last = None  # a refresh is writing; the statement is the same but for its instant
-    return compile_sql(entry, last or datetime.now(UTC), indicator_catalogue()) + ";"
+    sql = compile_sql(entry, last or datetime.now(UTC), indicator_catalogue()) + ";"
+    apart = "-- restricted.* stands apart: attach 'victims/victims.duckdb' as victims (read_only), and write victims.restricted.* for it.\n"
+    return apart + sql if "restricted." in sql else sql
 
 
 def _check_language(language: str) -> None:

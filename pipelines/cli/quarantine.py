@@ -13,11 +13,12 @@ from typing import Any
 
 from pipelines.cli.console import console
 from pipelines.failures import Exit, Refused
-from pipelines.resources import victims_warehouse_of, warehouse_of
+from pipelines.resources import warehouse_of
 from pipelines.settings import load_settings
 from warehouse.clock import WallClock
 from warehouse.quarantine import Decision, QuarantineError, decide, listed, shown
 from warehouse.store import Warehouse
+from warehouse.victims import victims_beside
 
 SHOWN_POINTERS = 3
 
@@ -125,13 +126,13 @@ def releasable_rules() -> frozenset[str]:
 
 def _stores() -> list[Warehouse]:
     """The warehouse and, where there is one, the victims' store: each holds back its own records."""
-    settings = load_settings()
-    warehouse, victims = warehouse_of(settings), victims_warehouse_of(settings)
+    warehouse = warehouse_of(load_settings())
     if not warehouse.exists:
         raise Refused("nothing has been refreshed yet; run `mhwg refresh`.", Exit.NOT_FOUND)
-    for store in (warehouse, victims):
+    stores = [store for store in (warehouse, victims_beside(warehouse)) if store.exists]
+    for store in stores:
         store.bring_up_to_date()
-    return [store for store in (warehouse, victims) if store.exists]
+    return stores
 
 
 def _store_with(record_ids: Sequence[str]) -> Warehouse:

@@ -31,7 +31,7 @@ def read_state(settings: Settings) -> dict[str, Any]:
     """What `status` tells, as plain values. While a refresh writes, what the store would say is missing and `busy` says why."""
     from warehouse.publishing.shelf import ReleaseShelf
     from warehouse.store import StoreLocked, Warehouse
-    from warehouse.victims import victims_warehouse
+    from warehouse.victims import victims_beside
 
     now = datetime.now(UTC)
     current = ReleaseShelf(settings.state_folder / "release").current
@@ -61,8 +61,9 @@ def read_state(settings: Settings) -> dict[str, Any]:
         "next_deadline": settings.schedule.deadlines.after(now).astimezone(ZoneInfo(settings.schedule.timezone)),
     }
     try:
-        told = _store_state(Warehouse(settings.state_folder / "warehouse.duckdb"))
-        victims = victims_warehouse(settings.state_folder)
+        warehouse = Warehouse(settings.state_folder / "warehouse.duckdb")
+        told = _store_state(warehouse)
+        victims = victims_beside(warehouse)
         if victims.exists:
             with victims.connect(read_only=True) as connection:
                 told["held_back"] += _held_back(connection)

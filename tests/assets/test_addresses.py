@@ -17,7 +17,7 @@ from expectations.scales import GreatExpectationsScales
 from warehouse.clock import Refresh
 from warehouse.landing import Landing
 from warehouse.store import Warehouse
-from warehouse.victims import victims_landing, victims_warehouse
+from warehouse.victims import victims_landing
 
 AT = datetime(2026, 7, 6, tzinfo=UTC)
 HEADER = "register,area,period,sex,age,origin,destination,category,number,note"
@@ -101,9 +101,7 @@ def test_registers_at_an_address_are_landed_and_a_dead_address_ages(
             resources={
                 f"{source}_inbox": Inbox(tmp_path / "inbox", urls),
                 "warehouse": Warehouse(tmp_path / "warehouse.duckdb"),
-                "victims_warehouse": victims_warehouse(tmp_path),
-                "landing": landing,
-                "victims_landing": landing,
+                "landing": Landing(tmp_path / "landing"),
                 "refresh": refresh,
             },
         )

@@ -69,7 +69,7 @@ def test_what_is_damaged_says_the_command_that_mends_it(tmp_path, source, locato
         with pytest.raises(LandingError) as raised:
             landing.verify(receipt)
         assert told in str(raised.value)
-        assert f"landing/{receipt.path}" in str(raised.value)
+        assert f"put {tmp_path / receipt.path} back" in str(raised.value)
         assert told not in raised.value.found
 
 

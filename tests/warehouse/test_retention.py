@@ -19,7 +19,7 @@ from warehouse.landing import Landing
 from warehouse.load import LoadTransaction, transaction
 from warehouse.retention import FOLLOWING, PERSONS, STATISTICS, WORK, due, enforce, horizons, standing_figures
 from warehouse.store import Warehouse
-from warehouse.victims import victims_landing, victims_warehouse
+from warehouse.victims import victims_beside, victims_landing
 
 TODAY = date(2031, 3, 1)
 FIRST = datetime(2026, 7, 6, tzinfo=UTC)
@@ -93,7 +93,7 @@ def world(tmp_path: Path) -> tuple[Warehouse, Landing]:
 
 
 def test_the_victims_store_loses_its_own_rows_and_old_files(tmp_path: Path):
-    store, landing = victims_warehouse(tmp_path), victims_landing(tmp_path)
+    store, landing = victims_beside(Warehouse(tmp_path / "warehouse.duckdb")), victims_landing(tmp_path)
     victims = [
         {"file_code": "f", "register_code": "victims", "record_code": code, "period_start_on": start,
          "period_end_on": start + timedelta(days=90), "quantity": 3, "is_practice": True}

@@ -1,5 +1,5 @@
 -- Data on trafficking have a store of their own (victims/victims.duckdb). `mhwg upgrade` has moved rows, held records and landed
--- files there before this step runs (warehouse.victims.move_out); here they are removed from the warehouse.
+-- files there before this step runs (victims_apart.py); here they are removed from the warehouse.
 delete from ops.quarantine_decision where quarantine_id in (
     select quarantine_id from quarantine.record where table_name in ('staging.victim_count', 'restricted.victim_count')
 );

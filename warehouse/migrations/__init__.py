@@ -5,6 +5,7 @@ new (the store adds them by itself), backups (`warehouse.backup`).
 
     NNNN_what_it_does.sql      NNNN is the schema version that the step brings the store to
     victims/NNNN_...sql        the same for the victims' store, which counts its own versions (none yet)
+    victims_apart.py           what step 0002 needs done before it, in another file
 """
 
 from dataclasses import dataclass
