@@ -75,9 +75,11 @@ def _upgraded(settings: Settings, warehouse: Warehouse, victims: Warehouse) -> l
 
 
 def _move_file(old: Path, new: Path) -> None:
-    if old.is_file() and not new.exists():
-        new.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.rename(old, new)
+    """The file lies at `new`; where another one lies there already, both stay."""
+    if not old.is_file() or (new.exists() and new.read_bytes() != old.read_bytes()):
+        return
+    new.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.replace(old, new)
 
 
 def _take(settings: Settings, folder: Path) -> Backup:

@@ -5,6 +5,7 @@ Worlds by pencil: one register of three ministries; a canary stands in for what 
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -206,7 +207,12 @@ def test_an_upgrade_moves_what_an_older_program_kept_in_the_warehouse(office: Se
     older = Warehouse(warehouse.path, tables(), steps=())
     before, books = older.read(query).rows(), older.read(BOOKS).rows()
     assert (len(before), len(books)) == (4, 4)
+    # Sent to the new inbox as well, before anybody upgraded.
+    sent = office.inbox(office.programme) / "support.csv"
+    office.inbox(office.victims).mkdir(parents=True)
+    shutil.copy(sent, office.inbox(office.victims))
     assert run(["upgrade"]) == 0
+    assert not sent.exists()
     assert not is_in_warehouse(warehouse)
     assert victims.read(query).rows() == before
     assert lines(warehouse, "quarantine.record") == []
