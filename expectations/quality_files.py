@@ -8,12 +8,13 @@ Belongs here: which files, their permissions, and that nothing is written that d
     quality/<provider>/message.en.txt, .vi.txt     a letter to send with it
     quality/<provider>/findings.csv                every open finding about a server's data: unit, period, found, expected
     quality/<provider>/rejected.csv                the provider's own rejected records; for its eyes only, never part of a release
+    victims/quality/...                            the same for the provider of victim support, apart like its records
 """
 
 import csv
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from expectations.provider_report import ProviderReport, provider_report, reject
 from expectations.provider_review import ProviderReview, open_findings, provider_review
 from expectations.quality_page import Language, quality_page, run_page
 from warehouse.catalogue.table_catalogue import load_codelist
+from warehouse.victims import FOLDER as VICTIMS_FOLDER
+from warehouse.victims import SOURCE as VICTIMS
 
 LANGUAGES: tuple[Language, ...] = ("en", "vi")
 
@@ -59,15 +62,19 @@ def reviewed_providers(connection: Any) -> list[tuple[ProviderReport, ProviderRe
     return [(report, review) for report, review in found if report is not None]
 
 
-def write_quality(connection: Any, folder: Path, apart: Mapping[str, Path] | None = None) -> tuple[list[Written], int]:
-    """The folder says what the store says; what each provider was given, and how many files changed. `apart`: sources whose
-    records must not stand beside those of others, with the folder for theirs."""
+def provider_folder(folder: Path, source_code: str) -> Path:
+    """Where the files for one provider stand: below the quality folder, those of victim support with its store."""
+    return folder.parent / VICTIMS_FOLDER / folder.name if source_code == VICTIMS else folder / source_code
+
+
+def write_quality(connection: Any, folder: Path) -> tuple[list[Written], int]:
+    """The folder says what the store says; what each provider was given, and how many files changed."""
     _private(folder)
     changed = 0
     written = []
     providers = reviewed_providers(connection)
     for report, review in providers:
-        own = (apart or {}).get(report.source_code, folder / report.source_code)
+        own = provider_folder(folder, report.source_code)
         _private(own)
         for language in LANGUAGES:
             changed += _write(own / f"quality.{language}.html", quality_page(report, language, review).encode())
@@ -77,8 +84,9 @@ def write_quality(connection: Any, folder: Path, apart: Mapping[str, Path] | Non
         changed += _write(own / "rejected.csv", _csv(rejected_records(connection, report.source_code)))
         written.append(Written(report, review, own))
     between = _between_sources(connection)
+    places = {given.report.source_code: Path(os.path.relpath(given.folder, folder)).as_posix() for given in written}
     for language in LANGUAGES:
-        changed += _write(folder / f"run.{language}.html", run_page(providers, between, language).encode())
+        changed += _write(folder / f"run.{language}.html", run_page(providers, places, between, language).encode())
     return written, changed
 
 

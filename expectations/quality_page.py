@@ -5,7 +5,7 @@ Does not belong here: what is on it (`provider_report`), the pages of a release 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Literal
 
@@ -453,17 +453,19 @@ _RUN_WORDS: dict[Language, dict[str, str]] = {
 
 def run_page(
     providers: Sequence[tuple[ProviderReport, ProviderReview]],
+    places: Mapping[str, str],
     between_sources: Sequence[tuple[str, str, int]],
     language: Language,
 ) -> str:
     """The page of one refresh: every provider in a row, with a link to its page, and what disagrees between sources.
 
-    `between_sources`: name in English and Vietnamese of a comparison, and its open findings.
+    `places`: the folder of each provider's page, from this page's. `between_sources`: name in English and Vietnamese of a
+    comparison, and its open findings.
     """
     words = _RUN_WORDS[language]
     rows = [
         (
-            f'<a href="{escape(report.source_code)}/quality.{language}.html">{escape(report.source_code)}</a>',
+            f'<a href="{escape(places[report.source_code])}/quality.{language}.html">{escape(report.source_code)}</a>',
             f"{report.refresh_at:%Y-%m-%d %H:%M}",
             f"{report.rules:,}",
             f"{len(report.findings):,}",

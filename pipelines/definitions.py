@@ -22,8 +22,6 @@ from pipelines.resources import build_resources, settings_in_force
 from pipelines.retention import retention_job, retention_schedule
 from pipelines.schedules import deadline_schedule, release_sensor, source_schedules
 from pipelines.sensors import inbox_sensors
-from warehouse.victims import FOLDER as VICTIMS_FOLDER
-from warehouse.victims import SOURCE as VICTIMS
 
 
 @dg.definitions
@@ -43,9 +41,7 @@ def defs() -> dg.Definitions:
         *quality.build(scales),
         *indicators.build(scales),
         *release.build(scales),
-        *quality_pages.build(
-            settings.state_folder / "quality", {VICTIMS: settings.state_folder / VICTIMS_FOLDER / "quality"}
-        ),
+        *quality_pages.build(settings.state_folder / "quality"),
     ]
     sources = sources_of(assets)
     return dg.Definitions(

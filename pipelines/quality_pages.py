@@ -3,7 +3,6 @@
 Belongs here: declaring the asset. Does not belong here: files and pages (`expectations.quality_files`).
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -15,8 +14,8 @@ from warehouse.store import Warehouse
 PAGES = dg.AssetKey(["quality", "provider_page"])
 
 
-def build(folder: Path, apart: Mapping[str, Path]) -> list[dg.AssetsDefinition]:
-    """The asset that writes below `folder`, which only its owner may read, and for the sources of `apart` into their own folders."""
+def build(folder: Path) -> list[dg.AssetsDefinition]:
+    """The asset that writes below `folder`, which only its owner may read."""
 
     @dg.asset(
         key=PAGES,
@@ -34,7 +33,7 @@ def build(folder: Path, apart: Mapping[str, Path]) -> list[dg.AssetsDefinition]:
         if not warehouse.exists:
             return dg.MaterializeResult(metadata={"providers": 0, "files_changed": 0})
         with warehouse.showing_victims(), warehouse.connect(read_only=True) as connection:
-            written, changed = write_quality(connection, folder, apart)
+            written, changed = write_quality(connection, folder)
         context.log.info("quality pages: %s providers, %s files changed", len(written), changed)
         return dg.MaterializeResult(
             metadata={

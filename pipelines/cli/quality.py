@@ -42,6 +42,8 @@ def run(provider: str | None, *, as_json: bool) -> int:
 
 
 def _told(report: Any, review: Any, folder: Any) -> dict[str, Any]:
+    from expectations.quality_files import provider_folder
+
     return {
         "provider": report.source_code,
         "last_load": report.refresh_at,
@@ -63,7 +65,7 @@ def _told(report: Any, review: Any, folder: Any) -> dict[str, Any]:
         ],
         "changed_fields": list(review.changed_fields),
         "last_good_on": review.last_good_on,
-        "page": str(folder / report.source_code / "quality.en.html"),
+        "page": str(provider_folder(folder, report.source_code) / "quality.en.html"),
     }
 
 

@@ -5,6 +5,7 @@ Worlds by pencil: one register of three ministries; a canary stands in for what 
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from assets.inbox import landed_sha256
 from assets.loading import SourceReport, known_receipts, load_source
 from assets.programme import read
+from expectations.quality_files import write_quality
 from expectations.scales import GreatExpectationsScales
 from pipelines.cli import app, call
 from pipelines.failures import Exit
@@ -137,6 +139,21 @@ def test_numbers_are_shown_while_they_are_computed_and_never_written(both):
 def _held_in_evidence(warehouse: Warehouse) -> list[tuple[object, ...]]:
     with warehouse.connect(read_only=True) as connection:
         return _held_back(connection).select("table_name", "item_code", "item_count").rows()
+
+
+def test_the_pages_of_the_provider_stand_with_its_store_and_are_found_from_the_run(both, tmp_path: Path):
+    warehouse, _ = both
+    with warehouse.showing_victims(), warehouse.connect(read_only=True) as connection:
+        (written,), _ = write_quality(connection, tmp_path / "quality")
+    assert written.folder == tmp_path / "victims" / "quality"
+    assert CANARY in (written.folder / "rejected.csv").read_text(encoding="utf-8-sig")
+    beside = [path for path in (tmp_path / "quality").rglob("*") if path.is_file()]
+    assert {path.name for path in beside} == {"run.en.html", "run.vi.html"}
+    for path in beside:
+        page = path.read_text(encoding="utf-8")
+        assert CANARY not in page
+        (link,) = re.findall(r'href="([^"]+)"', page)
+        assert (path.parent / link).is_file()
 
 
 def test_without_a_victims_store_there_are_no_numbers(tmp_path: Path):
