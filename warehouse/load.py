@@ -541,6 +541,7 @@ class _Spool:
         self._columns = ", ".join(f"{column.name}::{column.type} as {column.name}" for column in table.columns)
         self._files: list[Path] = []
         self._until_taken = ExitStack()
+        self._folder: Path | None = None
 
     def __enter__(self) -> "_Spool":
         return self
@@ -566,10 +567,12 @@ class _Spool:
         self.connection.unregister("staged_frame")
 
     def _write(self, frame: pl.DataFrame) -> None:
-        ((store,),) = self.connection.execute(
-            "select path from duckdb_databases() where database_name = current_database()"
-        ).fetchall()
-        spooled = tempfile.NamedTemporaryFile(prefix=_SPOOL, suffix=".parquet", dir=Path(store).parent)  # noqa: SIM115 (the stack closes it)
+        if self._folder is None:
+            ((store,),) = self.connection.execute(
+                "select path from duckdb_databases() where database_name = current_database()"
+            ).fetchall()
+            self._folder = Path(store).parent
+        spooled = tempfile.NamedTemporaryFile(prefix=_SPOOL, suffix=".parquet", dir=self._folder)  # noqa: SIM115 (the stack closes it)
         self._files.append(Path(self._until_taken.enter_context(spooled).name))
         frame.write_parquet(self._files[-1], compression="lz4", statistics=False)
 

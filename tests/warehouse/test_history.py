@@ -283,6 +283,63 @@ def test_snapshots_and_deltas_tell_the_same_history(weeks):
     assert versions(by_delta) == versions(by_snapshot)
 
 
+@settings(max_examples=40, deadline=None)
+@given(WEEKS, st.sampled_from(["delta", "snapshot"]), st.sampled_from([None, {"place": "vn"}]))
+def test_a_look_ahead_says_whether_the_load_changes_anything(weeks, mode, scope):
+    con = connection()
+    for number, changes in enumerate(weeks):
+        told = {key: value for key, value in changes.items() if not scope or key[0] == scope["place"]}
+        rows = {key: value for key, value in told.items() if value != "deleted"}
+        gone = {key for key, value in told.items() if value == "deleted"} if mode == "delta" else set()
+        # The second time is what a full pull with nothing new brings: the same rows under another receipt.
+        for note in ("r1", "r2"):
+            batch = values(rows, gone, note)
+            before = versions(con)
+            foreseen = history.would_change(con, THING, batch, mode=mode, scope=scope)
+            assert versions(con) == before
+            assert history.load(con, THING, batch, week(number), mode=mode, scope=scope).is_change is foreseen
+        assert foreseen is False
+
+
+def test_rows_whose_values_changed_places_are_something_new():
+    # Equal in number and in every column's own sum: only whole rows tell them apart.
+    con = connection()
+    assert snapshot(con, week(0), {("vn", "a"): 1, ("vn", "b"): 2, ("kh", "a"): 2, ("kh", "b"): 1}).inserted == 4
+    swapped = values({("vn", "a"): 2, ("vn", "b"): 1, ("kh", "a"): 1, ("kh", "b"): 2})
+    assert history.would_change(con, THING, swapped, mode="snapshot")
+    narrower = "select place, name, size::tinyint as size, note, receipt_id, is_deleted from ({})"
+    same = values({("kh", "b"): 1, ("kh", "a"): 2, ("vn", "b"): 2, ("vn", "a"): 1})
+    assert not history.would_change(con, THING, narrower.format(same), mode="snapshot")
+
+
+@settings(max_examples=25, deadline=None)
+@given(WEEKS, st.sampled_from([1, 2, 3]), st.sampled_from(["delta", "snapshot"]))
+def test_portions_leave_what_one_sort_leaves(weeks, sorted_rows, mode):
+    whole, portioned = connection(), connection()
+    for con, limit in ((whole, history.SORTED_ROWS), (portioned, sorted_rows)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(history, "SORTED_ROWS", limit)
+            for number, state in enumerate(states(weeks)):
+                gone = {("vn", "a")} - set(state) if mode == "delta" else set()
+                history.load(con, THING, values(state, gone), week(number), mode=mode)
+    as_they_stand = "select place, name, size, recorded_from, recorded_to from core.thing order by rowid"
+    assert portioned.execute(as_they_stand).fetchall() == whole.execute(as_they_stand).fetchall()
+
+
+def test_rows_of_one_leading_key_are_cut_by_the_next(monkeypatch):
+    monkeypatch.setattr(history, "SORTED_ROWS", 10)
+    con = connection()
+    rows = {("vn", f"n{number:03d}"): number for number in reversed(range(95))} | {("kh", "a"): 1}
+    assert snapshot(con, week(0), rows) == LoadCounts(received=96, inserted=96)
+    stands = con.execute("select place, name from core.thing order by rowid").fetchall()
+    assert stands == sorted(rows)
+    source, parameters = f"({values(rows)})", {}
+    cuts = history._cuts(con, THING.key, source, parameters, 96)
+    assert len(cuts) == 9
+    assert all(len(cut) == 2 and cut[0] == "vn" for cut in cuts)
+    assert cuts == sorted(set(cuts))
+
+
 def test_a_value_replaced_within_one_refresh_leaves_the_earlier_version_whole():
     # Found by the split property: writing 1, then 2, then 1 again in one refresh must not leave a zero-length version.
     con = connection()
