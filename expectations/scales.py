@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from expectations.belief_book import rules_for
-from expectations.live_duckdb import Suite, Verdict
+from expectations.live_duckdb import COUNTED_ROWS, Suite, Verdict
 from expectations.rules import ROW_NUMBER, UNEXPECTED, Batch, Expect, Never, Query, Rule
 from warehouse.catalogue.table_catalogue import OPEN_END, Table
 from warehouse.quality import CheckDescription, RuleOutcome, WeighingContext, WeighingFailed
@@ -189,7 +189,7 @@ def _configuration(batch: Batch, rule: Rule) -> Mapping[str, Any]:
     # Literal braces would be taken for placeholders; `{batch}` in the comment keeps Great Expectations from printing a warning.
     sql = batch.fill(form.sql).replace("{", "{{").replace("}", "}}")
     return {
-        "type": "unexpected_rows_expectation",
+        "type": COUNTED_ROWS,
         "kwargs": {"unexpected_rows_query": f"{sql}\n/* {{batch}} */"},
         "meta": meta,
         "severity": rule.severity,

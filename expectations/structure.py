@@ -92,7 +92,7 @@ def _key_is_unique(table: Table) -> Rule:
     key = ", ".join(table.key)
     joined = " and ".join(f"batch.{name} is not distinct from twice.{name}" for name in table.key)
     # Equal keys have equal hashes: only rows whose hash repeats are grouped by the key itself. Grouping three million rows by six
-    # texts took 0.67 s, and Great Expectations asks twice.
+    # texts took 0.67 s.
     alike = f"select hash({key}) from {{rows}} group by all having count(*) > 1"
     repeated = f"select {key} from {{rows}} where hash({key}) in ({alike}) group by all having count(*) > 1"
     return _rule(

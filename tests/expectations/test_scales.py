@@ -219,6 +219,25 @@ def test_a_query_that_breaks_the_transaction_is_reported_as_such(connection: Any
     assert "CANARY" not in caplog.text + said.out + said.err + str(caught.value)
 
 
+def test_a_query_that_finds_nothing_is_asked_once(connection: Any) -> None:
+    # Great Expectations' own expectation for queries runs each twice; of ten million rows that was half of the weighing.
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    asked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_others: Any) -> None:
+        asked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        weighed = weigh(connection, {"rule": "counted", "query": "select _rowid from {rows} where tested < -917"})
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert failing(weighed) == set()
+    assert sum("-917" in statement for statement in asked) == 1
+
+
 def test_a_query_that_does_not_fit_into_memory_is_told_from_a_careless_one(connection: Any) -> None:
     connection.execute("set memory_limit = '64MiB'")
     connection.execute("begin")
