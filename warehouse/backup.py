@@ -61,15 +61,23 @@ class Backup:
         return sum(entry.get("bytes", 0) for entry in self.members.values())
 
 
+def _free_name(folder: Path, stem: str) -> Path:
+    """A backup is never overwritten: the second of one second, as a script or an erasure after a backup makes it, has a number."""
+    names = (f"{stem}{number}.tar" for number in ("", *(f"-{again}" for again in range(2, 100))))
+    free = next((folder / name for name in names if not (folder / name).exists()), None)
+    if free is None:
+        raise BackupError(f"{folder / stem}.tar and 98 more of that second exist already.", file=f"{stem}.tar")
+    return free
+
+
 def take_backup(warehouse: Warehouse, state: Path, folder: Path, taken_at: datetime, settings_file: Path) -> Backup:
     """`folder` holds a backup of the state and the settings file, whole and verified, or nothing new. Only its owner may read
     it; it holds the same personal data as the state.
 
-    Raises StoreLocked when a refresh is writing, StoreError when there is no warehouse, BackupError when the file exists.
+    Raises StoreLocked when a refresh is writing, StoreError when there is no warehouse, BackupError when what was written does
+    not read back.
     """
-    target = folder / f"mhwg-backup-{taken_at:%Y%m%dT%H%M%SZ}.tar"
-    if target.exists():
-        raise BackupError(f"{target} exists already; a backup is never overwritten.", file=target.name)
+    target = _free_name(folder, f"mhwg-backup-{taken_at:%Y%m%dT%H%M%SZ}")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = target.with_name(f".{target.name}.part")
     with warehouse.connect_as_is() as connection:
