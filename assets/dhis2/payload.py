@@ -15,26 +15,22 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
-from zoneinfo import ZoneInfo
 
 import polars as pl
 import pyarrow.parquet
 
-from assets.dhis2.instants import instants, parse_day, zone_named
+from assets.dhis2 import referral_records
+from assets.dhis2.instants import instants, parse_day
 from assets.dhis2.mapping import (
-    CODED_ATTRIBUTES,
-    UID,
     InstanceMapping,
-    ReferralMapping,
     country_of_area,
 )
+from assets.dhis2.staging_frames import PROVENANCE, empty_frame, frame_of, zone_of
 from methods.periods import UnknownPeriodError, parse_period
 from warehouse.landing import Landing, Receipt
 
 Frames = dict[str, pl.DataFrame]
 Parts = dict[str, pl.DataFrame | Iterable[pl.DataFrame]]
-
-_PROVENANCE: Final[dict[str, Any]] = {"receipt_id": pl.String, "pointer": pl.String, "rejections": pl.List(pl.String)}
 
 ORG_UNIT: Final[dict[str, Any]] = {
     "instance_code": pl.String, "org_unit_uid": pl.String, "name": pl.String, "level": pl.Int64, "path": pl.String,
@@ -59,30 +55,11 @@ DATA_VALUE: Final[dict[str, Any]] = {
     "is_practice": pl.Boolean,
 }  # fmt: skip
 VALUE_KEY: Final = tuple(list(DATA_VALUE)[:6])
-REFERRAL_RECORD: Final[dict[str, Any]] = {
-    "instance_code": pl.String, "enrollment_uid": pl.String, "tracked_entity_uid": pl.String, "person_token": pl.String,
-    "token_basis_code": pl.String, "key_id": pl.String, "sex_code": pl.String, "birth_year": pl.Int64,
-    "nationality_code": pl.String, "migrant_status_code": pl.String, "migrant_basis_code": pl.String,
-    "disease_code": pl.String, "direction_code": pl.String, "referred_on": pl.Date, "from_org_unit_uid": pl.String,
-    "to_org_unit_uid": pl.String, "owner_org_unit_uid": pl.String, "received_on": pl.Date, "confirmed_on": pl.Date,
-    "treatment_started_on": pl.Date, "outcome_code": pl.String, "outcome_on": pl.Date, "updated_at": pl.Datetime("us"),
-    "is_practice": pl.Boolean,
-}  # fmt: skip
-TRACKED_ENTITY: Final[dict[str, Any]] = {
-    "instance_code": pl.String, "tracked_entity_uid": pl.String, "is_deleted": pl.Boolean, "updated_at": pl.Datetime("us"),
-    "enrollment_count": pl.Int64, "is_practice": pl.Boolean,
-}  # fmt: skip
-REFERRAL_LISTING: Final[dict[str, Any]] = {
-    "instance_code": pl.String, "enrollment_uid": pl.String, "tracked_entity_uid": pl.String, "is_practice": pl.Boolean,
-}  # fmt: skip
 
 METADATA_OBJECT: Final[dict[str, Any]] = {
     "instance_code": pl.String, "kind_code": pl.String, "object_uid": pl.String, "object_code": pl.String, "name": pl.String,
     "value_type_code": pl.String, "parent_uid": pl.String, "detail": pl.String, "is_practice": pl.Boolean,
 }  # fmt: skip
-
-LISTING_MARK: Final = "_LISTING"
-"""Row of staging.referral_listing that says a complete listing was made, so that an empty one is told from none."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +93,7 @@ class Staged:
         if isinstance(found, pl.DataFrame):
             return found
         parts = list(found)
-        return pl.concat(parts) if parts else _empty(DATA_VALUE)
+        return pl.concat(parts) if parts else empty_frame(DATA_VALUE)
 
 
 def stage_frames(receipts: Sequence[Receipt], landing: Landing, mapping: InstanceMapping) -> Staged:
@@ -125,8 +102,11 @@ def stage_frames(receipts: Sequence[Receipt], landing: Landing, mapping: Instanc
     by_part = {receipt.kind_code: receipt for receipt in receipts}
     scope = {"instance_code": mapping.code}
     counts: dict[str, int] = {}
-    frames: Parts = {"staging.org_unit": _empty(ORG_UNIT), "staging.data_set_assignment": _empty(DATA_SET_ASSIGNMENT)}
-    frames["staging.metadata_object"] = _empty(METADATA_OBJECT)
+    frames: Parts = {
+        "staging.org_unit": empty_frame(ORG_UNIT),
+        "staging.data_set_assignment": empty_frame(DATA_SET_ASSIGNMENT),
+    }
+    frames["staging.metadata_object"] = empty_frame(METADATA_OBJECT)
     loads = [
         TableLoad(f"core.{name}", "snapshot", scope)
         for name in ("org_unit", "org_unit_earlier_place", "metadata_object")
@@ -141,8 +121,8 @@ def stage_frames(receipts: Sequence[Receipt], landing: Landing, mapping: Instanc
         )
     if mapping.data_sets:
         value_types = {item["id"]: str(item.get("valueType", "")) for item in documents.get("data_elements.json", [])}
-        frames["staging.data_value"] = _empty(DATA_VALUE)
-        frames["staging.data_set_registration"] = _empty(DATA_SET_REGISTRATION)
+        frames["staging.data_value"] = empty_frame(DATA_VALUE)
+        frames["staging.data_set_registration"] = empty_frame(DATA_SET_REGISTRATION)
         loads.append(TableLoad("core.data_set_assignment", "snapshot", scope))
         if receipt := by_part.get("registrations"):
             frames["staging.data_set_registration"] = registration_frame(landing.files(receipt), receipt, mapping)
@@ -155,6 +135,19 @@ def stage_frames(receipts: Sequence[Receipt], landing: Landing, mapping: Instanc
         # The model of this table yields the whole state of the server: staged records, and earlier ones that stand.
         loads.append(TableLoad("core.referral_record", "snapshot", scope))
     return Staged(frames, scope, tuple(loads), counts, _whole_tables(by_part))
+
+
+def _referral_frames(by_part: Mapping[str, Receipt], landing: Landing, mapping: InstanceMapping) -> Parts:
+    frames: Parts = {f"staging.{name}": empty_frame(schema) for name, schema in referral_records.SCHEMAS.items()}
+    if receipt := by_part.get("tracker"):
+        paths = landing.files(receipt)
+        frames["staging.tracked_entity"] = referral_records.entity_parts(paths, receipt, mapping)
+        frames["staging.referral_record"] = referral_records.record_parts(paths, receipt, mapping)
+        if _mode(receipt) == "snapshot":
+            frames["staging.referral_listing"] = referral_records.listing_frame(paths, receipt, mapping)
+    if receipt := by_part.get("tracker_listing"):
+        frames["staging.referral_listing"] = referral_records.listing_frame(landing.files(receipt), receipt, mapping)
+    return frames
 
 
 def _whole_tables(by_part: Mapping[str, Receipt]) -> tuple[str, ...]:
@@ -173,18 +166,6 @@ def _whole_tables(by_part: Mapping[str, Receipt]) -> tuple[str, ...]:
 
 def _mode(receipt: Receipt) -> Literal["delta", "snapshot"]:
     return "snapshot" if receipt.parameters["mode"] == "full" else "delta"
-
-
-def _zone(receipt: Receipt) -> ZoneInfo:
-    return zone_named(str(receipt.parameters["server_zone"]))
-
-
-def _empty(schema: Mapping[str, Any]) -> pl.DataFrame:
-    return pl.DataFrame(schema={**schema, **_PROVENANCE})
-
-
-def _frame(rows: Iterable[Mapping[str, Any]], schema: Mapping[str, Any]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), schema={**schema, **_PROVENANCE}, orient="row")
 
 
 # Metadata ------------------------------------------------------------------------------------------------------------
@@ -222,7 +203,7 @@ def org_unit_frame(units: Sequence[Mapping[str, Any]], receipt: Receipt, mapping
                 "rejections": rejections,
             }
         )
-    return _frame(rows, ORG_UNIT)
+    return frame_of(rows, ORG_UNIT)
 
 
 def _root_countries(units: Sequence[Mapping[str, Any]], mapping: InstanceMapping) -> dict[str, str]:
@@ -263,7 +244,7 @@ def assignment_frame(
         for unit in sorted(item.get("organisationUnits") or [], key=lambda entry: str(entry["id"]))
         if unit["id"] in known
     ]
-    return _frame(rows, DATA_SET_ASSIGNMENT)
+    return frame_of(rows, DATA_SET_ASSIGNMENT)
 
 
 _KIND_OF_DOCUMENT: Final = {
@@ -296,7 +277,7 @@ def metadata_object_frame(documents: Mapping[str, Any], receipt: Receipt, mappin
                 rows["options", option["id"]] = _metadata_object(
                     "options", option, item["id"], pointer, receipt, mapping
                 )
-    return _frame(rows.values(), METADATA_OBJECT)
+    return frame_of(rows.values(), METADATA_OBJECT)
 
 
 def _metadata_object(
@@ -357,8 +338,8 @@ def registration_frame(paths: Sequence[Path], receipt: Receipt, mapping: Instanc
                     "rejections": rejections,
                 }
             )
-    frame = _frame(rows, {**DATA_SET_REGISTRATION, "registered_at": pl.String})
-    frame = frame.with_columns(instants("registered_at", _zone(receipt)))
+    frame = frame_of(rows, {**DATA_SET_REGISTRATION, "registered_at": pl.String})
+    frame = frame.with_columns(instants("registered_at", zone_of(receipt)))
     key = list(DATA_SET_REGISTRATION)[:5]
     return frame.sort("registered_at", "pointer", nulls_last=False).unique(key, keep="last", maintain_order=True)
 
@@ -548,7 +529,7 @@ def _typed_values(raw: pl.DataFrame, path: Path, receipt: Receipt, mapping: Inst
         period_type_code="period_type_code",
         period_start_on="period_start_on",
         period_end_on="period_end_on",
-        updated_at=instants("last_updated", _zone(receipt)),
+        updated_at=instants("last_updated", zone_of(receipt)),
         is_deleted=pl.col("deleted").str.to_lowercase().eq("true").fill_null(False),
         is_practice=pl.lit(mapping.is_practice),
         receipt_id=pl.lit(receipt.receipt_id),
@@ -559,7 +540,7 @@ def _typed_values(raw: pl.DataFrame, path: Path, receipt: Receipt, mapping: Inst
 def _judged_values(frame: pl.DataFrame, value_types: Mapping[str, str]) -> pl.DataFrame:
     """The frame with `rejections`, and `value_number` as the element's type reads it."""
     if frame.is_empty():
-        return _empty(DATA_VALUE)
+        return empty_frame(DATA_VALUE)
     numeric = [uid for uid, kind in value_types.items() if kind in _NUMERIC_TYPES]
     truths = [uid for uid, kind in value_types.items() if kind in _TRUTH_TYPES]
     texts = [uid for uid in value_types if uid not in numeric and uid not in truths]
@@ -611,7 +592,7 @@ def _judged_values(frame: pl.DataFrame, value_types: Mapping[str, str]) -> pl.Da
         ),
     )
     good = frame.filter(~is_bad).with_columns(rejections=pl.lit([], dtype=pl.List(pl.String)))
-    columns = [*DATA_VALUE, *_PROVENANCE]
+    columns = [*DATA_VALUE, *PROVENANCE]
     return pl.concat([good.select(columns), bad.select(columns)])
 
 
@@ -627,191 +608,3 @@ def _withdrawals(judged: pl.DataFrame) -> pl.DataFrame:
         is_deleted=pl.lit(True),
         rejections=pl.lit([], dtype=pl.List(pl.String)),
     )
-
-
-# Referral records ----------------------------------------------------------------------------------------------------
-
-_NOT_HAPPENED: Final = frozenset({"SCHEDULE", "OVERDUE", "SKIPPED"})
-_STEP_ORDER: Final = ("sent", "received", "registered", "follow_up", "outcome")
-
-
-def _referral_frames(by_part: Mapping[str, Receipt], landing: Landing, mapping: InstanceMapping) -> Frames:
-    entities, records, listed = _empty(TRACKED_ENTITY), _empty(REFERRAL_RECORD), _empty(REFERRAL_LISTING)
-    if receipt := by_part.get("tracker"):
-        entities, records = tracker_frames(landing.files(receipt), receipt, mapping)
-        if _mode(receipt) == "snapshot":
-            listed = listing_frame(landing.files(receipt), receipt, mapping)
-    if receipt := by_part.get("tracker_listing"):
-        listed = listing_frame(landing.files(receipt), receipt, mapping)
-    return {"staging.tracked_entity": entities, "staging.referral_record": records, "staging.referral_listing": listed}
-
-
-def _newest_lines(paths: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each tracked entity once, as of its newest `updated_at`, with a pointer to where it stands.
-
-    Pages overlap when records are created while they are read; the texts compare because one server writes one form.
-    """
-    newest: dict[str, tuple[str, str, dict[str, Any]]] = {}
-    for path in paths:
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                entity = json.loads(line)
-                uid, updated = str(entity["tracked_entity"]), str(entity.get("updated_at") or "")
-                if uid not in newest or updated >= newest[uid][0]:
-                    newest[uid] = (updated, f"{path.name}#{number}", entity)
-    for _, pointer, entity in newest.values():
-        yield pointer, entity
-
-
-def tracker_frames(
-    paths: Sequence[Path], receipt: Receipt, mapping: InstanceMapping
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """staging.tracked_entity (who was seen, deleted or not) and staging.referral_record (their live enrollments)."""
-    referral = mapping.referral
-    assert referral is not None
-    entities, records = [], []
-    for pointer, entity in _newest_lines(paths):
-        live = [] if entity["deleted"] else [item for item in entity["enrollments"] if not item["deleted"]]
-        shared = {"instance_code": mapping.code, "is_practice": mapping.is_practice, "receipt_id": receipt.receipt_id}
-        entities.append(
-            {
-                **shared,
-                "tracked_entity_uid": entity["tracked_entity"],
-                "is_deleted": bool(entity["deleted"]),
-                "updated_at": entity.get("updated_at"),
-                "enrollment_count": len(live),
-                "pointer": pointer,
-                "rejections": [],
-            }
-        )
-        records += [
-            {**shared, **record_of(entity, enrollment, referral), "pointer": f"{pointer}/{enrollment['enrollment']}"}
-            for enrollment in live
-        ]
-    zone = _zone(receipt)
-    as_text = {"updated_at": pl.String}
-    return (
-        _frame(entities, {**TRACKED_ENTITY, **as_text}).with_columns(instants("updated_at", zone)),
-        _frame(records, {**REFERRAL_RECORD, **as_text}).with_columns(instants("updated_at", zone)),
-    )
-
-
-def record_of(entity: Mapping[str, Any], enrollment: Mapping[str, Any], referral: ReferralMapping) -> dict[str, Any]:
-    """One landed enrollment as one referral record.
-
-    *Rules*: dates are those of the earliest happened event of a step (the outcome: the latest); a concept that several
-    steps carry is taken from the first that has it; an event that is only scheduled has values but no date. The receiving
-    unit is the one named, else the unit of a "received" event elsewhere, else the unit that now owns the person.
-    """
-    events = [event for event in enrollment["events"] if not event["deleted"]]
-    events.sort(key=lambda event: (_STEP_ORDER.index(event["step"]), event["occurred_on"] or "9999", event["event"]))
-    happened = [event for event in events if event["status"] not in _NOT_HAPPENED and event["occurred_on"]]
-    values: dict[str, str] = {}
-    for event in events:
-        for concept, text in event["values"].items():
-            if concept != "outcome":
-                values.setdefault(concept, text)
-    outcomes = [event for event in happened if event["step"] == "outcome" and event["values"].get("outcome")]
-    last_outcome = max(outcomes, key=lambda event: (event["occurred_on"], event["event"]), default=None)
-    if last_outcome:
-        values["outcome"] = last_outcome["values"]["outcome"]
-    rejections: list[str] = []
-
-    def coded(concept: str, got: str | None, missing: str | None) -> str | None:
-        if got is None:
-            return missing
-        known = referral.options_of(concept)
-        if got not in known:
-            rejections.append(f"{concept}: option code {got} is not in the settings")
-            return None
-        return known[got]
-
-    def first_day(step: str) -> date | None:
-        return next((parse_day(event["occurred_on"]) for event in happened if event["step"] == step), None)
-
-    person = {concept: coded(concept, entity.get(concept), None) for concept in sorted(CODED_ATTRIBUTES)}
-    direction = coded("direction", values.get("direction"), _implied_direction(events))
-    if direction is None and not rejections:
-        rejections.append("direction is missing: the enrollment has neither a sent nor a received event")
-    sender, receiver = _units(enrollment, entity, events, values, direction, rejections)
-    started = values.get("treatment_started_on")
-    if started and parse_day(started) is None:
-        rejections.append(f"treatment_started_on: {started}")
-    return {
-        "enrollment_uid": enrollment["enrollment"],
-        "tracked_entity_uid": entity["tracked_entity"],
-        "person_token": entity.get("token"),
-        "token_basis_code": entity.get("token_basis") or "_U",
-        "key_id": entity.get("key_id"),
-        "sex_code": person["sex"] or "_U",
-        "birth_year": entity.get("birth_year"),
-        "nationality_code": person["nationality"] or "_U",
-        "migrant_status_code": person["migrant_status"] or "99",
-        "migrant_basis_code": referral.migrant_basis,
-        "disease_code": coded("disease", values.get("disease"), "_U"),
-        "direction_code": direction,
-        "referred_on": first_day("sent"),
-        "from_org_unit_uid": sender,
-        "to_org_unit_uid": receiver,
-        "owner_org_unit_uid": entity.get("owner"),
-        "received_on": first_day("received"),
-        "confirmed_on": first_day("registered"),
-        "treatment_started_on": parse_day(started),
-        "outcome_code": coded("outcome", values.get("outcome"), None),
-        "outcome_on": parse_day(last_outcome["occurred_on"]) if last_outcome else None,
-        "updated_at": entity.get("updated_at"),
-        "rejections": rejections,
-    }
-
-
-def _implied_direction(events: Sequence[Mapping[str, Any]]) -> str | None:
-    steps = {event["step"] for event in events}
-    return "outgoing" if "sent" in steps else "incoming" if "received" in steps else None
-
-
-def _units(
-    enrollment: Mapping[str, Any],
-    entity: Mapping[str, Any],
-    events: Sequence[Mapping[str, Any]],
-    values: Mapping[str, str],
-    direction: str | None,
-    rejections: list[str],
-) -> tuple[str | None, str | None]:
-    """Sending and receiving org unit of a record, by both of DHIS2's mechanisms: a "received" event elsewhere, ownership."""
-    home = enrollment.get("org_unit")
-    for concept in ("from_org_unit", "to_org_unit"):
-        if concept in values and not UID.fullmatch(values[concept]):
-            rejections.append(f"{concept}: {values[concept]}")
-    sender, receiver = values.get("from_org_unit"), values.get("to_org_unit")
-    elsewhere = next(
-        (event["org_unit"] for event in events if event["step"] == "received" and event["org_unit"] != home), None
-    )
-    if direction == "outgoing":
-        owner = entity.get("owner")
-        return sender or home, receiver or elsewhere or (owner if owner != home else None)
-    return sender, receiver or elsewhere or home
-
-
-def listing_frame(paths: Sequence[Path], receipt: Receipt, mapping: InstanceMapping) -> pl.DataFrame:
-    """staging.referral_listing: the enrollments that the server still has, and the mark that a listing was made."""
-    shared = {"instance_code": mapping.code, "is_practice": mapping.is_practice, "receipt_id": receipt.receipt_id}
-    rows: dict[str, dict[str, Any]] = {
-        LISTING_MARK: {
-            **shared,
-            "enrollment_uid": LISTING_MARK,
-            "tracked_entity_uid": LISTING_MARK,
-            "pointer": None,
-            "rejections": [],
-        }
-    }
-    for pointer, entity in _newest_lines(paths):
-        for enrollment in [] if entity["deleted"] else entity["enrollments"]:
-            if not enrollment["deleted"]:
-                rows[enrollment["enrollment"]] = {
-                    **shared,
-                    "enrollment_uid": enrollment["enrollment"],
-                    "tracked_entity_uid": entity["tracked_entity"],
-                    "pointer": pointer,
-                    "rejections": [],
-                }
-    return _frame(rows.values(), REFERRAL_LISTING)

@@ -14,7 +14,7 @@ The server numbers pages over a moving list, so three things can go wrong and ea
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -208,13 +208,3 @@ def _shortfall(client: Dhis2Client, dialect: Dialect, listing: Listing, total: i
         )
     log.info("%s: %s announced %d rows and showed %d", client.server, listing.entity, total, received)
     return total - received
-
-
-def newest_by_uid(rows: Sequence[Mapping[str, Any]], uid: str, updated: str) -> list[Mapping[str, Any]]:
-    """One row per UID, the one with the newest `updated`; of equals the one received last. Order of first appearance."""
-    kept: dict[str, Mapping[str, Any]] = {}
-    for row in rows:
-        before = kept.get(str(row[uid]))
-        if before is None or str(row.get(updated) or "") >= str(before.get(updated) or ""):
-            kept[str(row[uid])] = row
-    return list(kept.values())

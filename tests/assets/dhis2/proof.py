@@ -291,8 +291,8 @@ def _tracker_reader(entity: Any) -> Callable[[Asked], list[Key]]:
             start = tracker.Position(page_size=tracker.page_size_at_most(size))
             for page in tracker.pages(asked.client, asked.facts.dialect, listing, start):
                 rows += page.rows
-        kept = tracker.newest_by_uid(rows, uid, "updatedAt")
-        return [(str(row[uid]), _at(parse_instant(str(row["updatedAt"]), asked.facts.zone))) for row in kept]
+        kept = {str(row[uid]): row for row in sorted(rows, key=lambda row: str(row["updatedAt"]))}
+        return [(one, _at(parse_instant(str(row["updatedAt"]), asked.facts.zone))) for one, row in kept.items()]
 
     return read
 

@@ -23,8 +23,8 @@ from assets.dhis2.client import CutOffError
 from assets.dhis2.errors import Dhis2Error
 from assets.dhis2.extract import pull_instance
 from assets.dhis2.mapping import InstanceMapping, parse_instance
-from assets.dhis2.payload import tracker_frames
 from assets.dhis2.referral import RecordFormError, landed_record, require_form
+from assets.dhis2.referral_records import entity_parts, record_parts
 from methods.pseudonym import Pseudonymiser
 from warehouse.landing import Landing, Receipt
 
@@ -117,7 +117,7 @@ def read_entity(entity: Any, mapping: InstanceMapping, folder: Path) -> None:
     assert b"079199000111" not in line
     path = folder / "tracker-000001.jsonl"
     path.write_bytes(line + b"\n")
-    people, records = tracker_frames([path], receipt(), mapping)
+    (people,), (records,) = entity_parts([path], receipt(), mapping), record_parts([path], receipt(), mapping)
     assert people.height == 1
     assert records.height <= 5
 

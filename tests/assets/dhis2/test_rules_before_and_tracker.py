@@ -253,16 +253,6 @@ def test_rule_19_edits_while_paging_lose_nothing(world: Callable[..., Any], majo
     assert set(seen) == set(made.entities)
 
 
-def test_rule_19_of_repeated_rows_the_newest_wins() -> None:
-    rows = [
-        {"trackedEntity": "a", "updatedAt": "2026-01-02T00:00:00.000", "v": 1},
-        {"trackedEntity": "b", "updatedAt": "2026-01-01T00:00:00.000", "v": 2},
-        {"trackedEntity": "a", "updatedAt": "2026-01-03T00:00:00.000", "v": 3},
-        {"trackedEntity": "a", "updatedAt": "2026-01-01T00:00:00.000", "v": 4},
-    ]
-    assert [row["v"] for row in tracker.newest_by_uid(rows, "trackedEntity", "updatedAt")] == [3, 2]
-
-
 @pytest.mark.parametrize("major", VERSIONS)
 @pytest.mark.parametrize("restarts", [0, 1])
 def test_rule_20_paging_is_never_switched_off(major: int, restarts: int) -> None:
@@ -352,8 +342,8 @@ def test_rule_24_deletions_at_each_level_become_tombstones(
 def test_rule_24_a_deleted_event_has_no_say(
     world: Callable[..., Any], settings: Callable[..., InstanceMapping], pseudonymiser: Pseudonymiser
 ) -> None:
-    from assets.dhis2.payload import record_of
     from assets.dhis2.referral import landed_record
+    from assets.dhis2.referral_records import record_of
 
     made = world(42, 1)
     entity = made.entity(next(iter(made.entities)))

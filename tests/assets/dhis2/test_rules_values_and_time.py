@@ -24,8 +24,9 @@ from assets.dhis2.extract import pull_instance
 from assets.dhis2.instants import format_instant, instants, parse_day, parse_instant
 from assets.dhis2.mapping import InstanceMapping
 from assets.dhis2.metadata import ServerFacts
-from assets.dhis2.payload import VALUE_KEY, Staged, record_of, stage_frames
+from assets.dhis2.payload import VALUE_KEY, Staged, stage_frames
 from assets.dhis2.referral import landed_record
+from assets.dhis2.referral_records import record_of
 from methods.periods import expand_relative
 from methods.pseudonym import Pseudonymiser
 from warehouse.landing import Landing, Pull
