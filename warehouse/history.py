@@ -281,8 +281,12 @@ def _write_in_order(
     *,
     is_ordered: bool = False,
 ) -> int:
-    """The rows of `source`, some `expected` of them with no empty key, are open rows of the table from `at` on, in the order of
-    their key; how many they were. More than can be sorted at once are taken in portions, each with the keys between two cuts."""
+    """The `expected` rows of `source`, none with an empty key, are open rows of the table from `at` on, in the order of their key;
+    how many they were. More than can be sorted at once are taken in portions, each with the keys between two cuts.
+
+    Raises HistoryError when they are not as many as were counted: portions of a query that answers otherwise each time it is
+    asked could lose rows.
+    """
     columns, order = ", ".join(table.batch_columns), ", ".join(table.key)
     cuts = [] if is_ordered else _cuts(connection, table.key, source, parameters, expected)
     written = 0
@@ -298,6 +302,12 @@ def _write_in_order(
             {**parameters, **bounds, "history_at": at},
         ).fetchall()
         written += rows
+    if written != expected:
+        raise HistoryError(
+            f"{table.name}: {written} rows were written of a batch of {expected}: its query does not say the same each time it is "
+            "asked. Order what it picks by a whole key.",
+            table=table.name,
+        )
     return written
 
 

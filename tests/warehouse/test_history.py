@@ -340,6 +340,15 @@ def test_rows_of_one_leading_key_are_cut_by_the_next(monkeypatch):
     assert cuts == sorted(set(cuts))
 
 
+def test_a_batch_that_says_something_else_each_time_is_refused():
+    # 60 rows when they are counted, 40 when they are written.
+    con = connection()
+    con.execute("create sequence asked")
+    rows = values({("vn", f"n{number:02d}"): number for number in range(60)})
+    with pytest.raises(HistoryError, match=r"40 rows were written of a batch of 60.*whole key"):
+        history.load(con, THING, f"select * from ({rows}) where nextval('asked') <= 100", week(0), mode="delta")
+
+
 def test_a_value_replaced_within_one_refresh_leaves_the_earlier_version_whole():
     # Found by the split property: writing 1, then 2, then 1 again in one refresh must not leave a zero-length version.
     con = connection()
