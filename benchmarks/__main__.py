@@ -47,7 +47,7 @@ FAMILIES = {
     "checks": Family("staged values", quality_checks, (M // 10, M), (M // 10, M, 10 * M)),
     "entities": Family("tracker entities", tracker, (10_000,), (10_000, 100_000, M)),
     "survey": Family("respondents", survey_estimation, (M // 10,), (M // 10, M)),
-    "disclosure": Family("figures", disclosure, (10_000,), (10_000, 30_000, 100_000)),
+    "disclosure": Family("figures", disclosure, (12_460,), (12_460, 32_375, 102_095)),  # 5, 13 and 41 whole programmes
     "peers": Family("data values", peers, (M // 10,), (M // 10, M)),
 }
 
