@@ -19,7 +19,7 @@ from assets.dhis2.client import Credential, Dhis2Client, RetryPolicy
 from assets.dhis2.mapping import InstanceMapping, parse_instance
 from assets.dhis2.metadata import ServerFacts, server_facts
 from methods.pseudonym import Pseudonymiser
-from warehouse.landing import Landing, Pull
+from warehouse.landing import Landing, Pull, Receipt
 
 TOKEN = "d2pat_0123456789abcdefSECRET"
 ROOT, PARTNER = "RootVnm0001", "RootKhm0001"
@@ -103,6 +103,21 @@ def settings() -> Callable[..., InstanceMapping]:
         return parse_instance(raw_mapping(**changes), is_practice=True)
 
     return make
+
+
+@pytest.fixture
+def stub(settings: Callable[..., InstanceMapping]) -> InstanceMapping:
+    """The stub server's mapping as it stands in the settings."""
+    return settings()
+
+
+@pytest.fixture
+def full_pull() -> Receipt:
+    """The receipt of the tracker part of a full pull of the stub server."""
+    return Receipt(
+        "r", "dhis2_stub", "tracker", "tracker", "by hand", {"mode": "full", "server_zone": "Asia/Ho_Chi_Minh"}, "", 1, 1, 1,
+        datetime(2026, 7, 6, tzinfo=UTC).isoformat(), None, None, None, None, None, True, "",
+    )  # fmt: skip
 
 
 @pytest.fixture

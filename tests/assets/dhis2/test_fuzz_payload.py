@@ -96,19 +96,7 @@ def broken(data: st.DataObject, sound: dict[str, Any]) -> Any:
     return value
 
 
-@pytest.fixture(scope="module")
-def mapping(raw_settings: Callable[..., dict[str, Any]]) -> InstanceMapping:
-    return parse_instance(raw_settings(), is_practice=True)
-
-
-def receipt() -> Receipt:
-    return Receipt(
-        "r", "dhis2_stub", "tracker", "tracker", "by hand", {"mode": "full", "server_zone": "Asia/Ho_Chi_Minh"}, "", 1, 1, 1,
-        datetime(2026, 7, 6, tzinfo=UTC).isoformat(), None, None, None, None, None, True, "",
-    )  # fmt: skip
-
-
-def read_entity(entity: Any, mapping: InstanceMapping, folder: Path) -> None:
+def read_entity(entity: Any, mapping: InstanceMapping, receipt: Receipt, folder: Path) -> None:
     """One tracked entity goes the whole way: form, hashing, landing, staging."""
     referral = mapping.referral
     assert referral is not None
@@ -117,24 +105,24 @@ def read_entity(entity: Any, mapping: InstanceMapping, folder: Path) -> None:
     assert b"079199000111" not in line
     path = folder / "tracker-000001.jsonl"
     path.write_bytes(line + b"\n")
-    (people,), (records,) = entity_parts([path], receipt(), mapping), record_parts([path], receipt(), mapping)
+    (people,), (records,) = entity_parts([path], receipt, mapping), record_parts([path], receipt, mapping)
     assert people.height == 1
     assert records.height <= 5
 
 
-def test_the_sound_entity_is_sound(mapping: InstanceMapping, tmp_path: Path) -> None:
-    read_entity(SOUND, mapping, tmp_path)
+def test_the_sound_entity_is_sound(stub: InstanceMapping, full_pull: Receipt, tmp_path: Path) -> None:
+    read_entity(SOUND, stub, full_pull, tmp_path)
 
 
 @fuzzed
 @given(data=st.data())
 def test_a_broken_entity_is_read_or_refused_by_its_form(
-    mapping: InstanceMapping, tmp_path: Path, data: st.DataObject
+    stub: InstanceMapping, full_pull: Receipt, tmp_path: Path, data: st.DataObject
 ) -> None:
     entity = broken(data, SOUND)
     told = ""
     try:
-        read_entity(entity, mapping, tmp_path)
+        read_entity(entity, stub, full_pull, tmp_path)
     except RecordFormError as fault:
         told = str(fault)
     assert "079199000111" not in told
