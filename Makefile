@@ -25,9 +25,8 @@ install: $(VENV)/.installed
 refresh: $(VENV)/.installed
 	@$(BIN)/mhwg refresh
 
-# One worker more than there are cores: a sixth of the suite is waiting for processes, servers and locks.
 test: $(VENV)/.installed
-	@$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)') --dist loadscope $(TESTS)
+	@$(BIN)/python -m pytest -n auto --dist loadscope $(TESTS)
 
 dev: $(VENV)/.installed
 	@$(BIN)/mhwg dev

@@ -37,8 +37,16 @@ class _Relation:
     def has(self, column: str) -> bool:
         if self.table is None:
             return column in self.columns
-        entry = tables().get(self.table)
-        return entry is None or column in entry.column_names
+        known = _columns_of(self.table)
+        return known is None or column in known
+
+
+@cache
+def _columns_of(table: str) -> frozenset[str] | None:
+    """The columns of a table of the catalogue; None where it has no such table. Put together anew for each question, they were
+    half a second of a first refresh."""
+    entry = tables().get(table)
+    return None if entry is None else frozenset(entry.column_names)
 
 
 @cache

@@ -446,16 +446,8 @@ class _Search:
         """
         cells, rows = len(low), len(cost)
         # Feasible at all? A linear programme says no faster than branching does.
-        if part.shape[0]:
-            trial = linprog(
-                np.zeros(cells),
-                A_eq=part,
-                b_eq=np.zeros(part.shape[0]),
-                bounds=np.column_stack([low, high]),
-                method="highs",
-            )
-            if trial.status != 0:
-                return None
+        if part.shape[0] and Programme(part, np.zeros(part.shape[0]), low, high).solve(np.zeros(cells)) is None:
+            return None
         pairs = reveal.tocoo()
         count = len(pairs.row)
         at = np.arange(count)
