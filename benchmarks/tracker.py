@@ -1,8 +1,8 @@
 """Tracker entities from server to core: pulled at the size a practice server can play, loaded at any size.
 
 Belongs here: the work and its floors, each a function that `benchmarks.measure.run` starts in a process of its own. A practice server
-makes some 300 entities in a second, so the pull is measured at ten thousand; larger sizes are the landed pages of that pull, copied
-with other identifiers as often as it takes, because what is measured there is reading, typing, weighing and merging.
+holds its entities in memory, 1.7 GiB for a hundred thousand, so no more are pulled; larger sizes are the landed pages of that pull,
+copied with other identifiers as often as it takes, because what is measured there is reading, typing, weighing and merging.
 """
 
 import contextlib
@@ -20,29 +20,30 @@ from typing import Any
 from benchmarks.data_values import AT, SERVER, TOKEN, NoScales, pull_into
 from benchmarks.measure import PROJECT, Bench, Row, begin, compare, row, run
 
-PULLED = 10_000
-WEEKLY_EPISODES = 84
-"""Episodes a week that make some ten thousand entities on one server by the practice ground's first instant."""
+PULLED_AT_MOST = 100_000
+EPISODES_PER_ENTITY = 0.0084
+"""Episodes a week for each entity that one server is to have by the practice ground's first instant."""
 PER_PAGE = 1_000
 
 PULL, LOAD, WEIGHED = "pull and land", "stage and merge into the core", "the same, weighed"
 
 
 def tracker(size: int, bench: Bench) -> Iterator[Row]:
-    """Pull (at ten thousand), load and weigh `size` tracked entities with their enrollments and events."""
-    base, folder = bench.folder.parent / "tracker-base", str(bench.folder)
+    """Pull (up to a hundred thousand), load and weigh `size` tracked entities with their enrollments and events."""
+    pulls = min(size, PULLED_AT_MOST)
+    base, folder = bench.folder.parent / f"tracker-base-{pulls}", str(bench.folder)
     work = partial(_ask, "benchmarks.tracker")
-    if (size == PULLED and bench.wants(PULL)) or not list((base / "landing").glob("dhis2_*/*/receipt.json")):
-        bench.tell(f"{PULLED:,} entities: the practice server makes them")
+    if (size == pulls and bench.wants(PULL)) or not list((base / "landing").glob("dhis2_*/*/receipt.json")):
+        bench.tell(f"{pulls:,} entities: the practice server makes them")
         base.mkdir(parents=True, exist_ok=True)
-        with tracker_server() as url:
+        with tracker_server(pulls) as url:
             work("floor_pull", str(base), url)  # the server makes its pages once
             pulled, floors = compare(
                 lambda: work("pull", str(base), url),
                 lambda: work("floor_pull", str(base), url),
                 min(2, bench.repetitions),
             )
-        if size == PULLED and bench.wants(PULL):
+        if size == pulls and bench.wants(PULL):
             yield row(PULL, size, pulled, floors, "the same pages over the same loopback, written to files")
     if bench.wants(LOAD) or bench.wants(WEIGHED):
         bench.tell(f"{size:,} entities: copied")
@@ -64,13 +65,15 @@ def _ask(module: str, function: str, *arguments: Any) -> Any:
 
 
 @contextlib.contextmanager
-def tracker_server() -> Iterator[str]:
-    """The address of a practice server, in this process, with some ten thousand tracked entities."""
+def tracker_server(entities: int) -> Iterator[str]:
+    """The address of a practice server, in this process, with some so many tracked entities."""
     from practice.clock import DEFAULT_SEED
     from practice.dhis2 import serve
     from practice.world.region import World
 
-    with serve(World(DEFAULT_SEED, weekly_episodes=WEEKLY_EPISODES), lambda: AT, (SERVER,)) as servers:
+    with serve(
+        World(DEFAULT_SEED, weekly_episodes=round(EPISODES_PER_ENTITY * entities)), lambda: AT, (SERVER,)
+    ) as servers:
         yield servers.urls[SERVER]
 
 

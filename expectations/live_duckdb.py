@@ -115,8 +115,7 @@ def _register_counted_rows() -> None:
         metric_dependencies = ("unexpected_rows_query.row_count",)
 
         def _validate(self, metrics: Any, runtime_configuration: Any = None, execution_engine: Any = None) -> Any:
-            count = metrics["unexpected_rows_query.row_count"]
-            return {"success": count == 0, "result": {"observed_value": count}}
+            return {"success": metrics["unexpected_rows_query.row_count"] == 0}
 
     assert ExpectNoCountedRows.expectation_type == COUNTED_ROWS
 
@@ -188,8 +187,6 @@ class Suite:
 def _verdict(result: Any) -> Verdict:
     found = result.result or {}
     count = found.get("unexpected_count")
-    if count is None and result.expectation_config.type == COUNTED_ROWS:
-        count = found.get("observed_value")
     return Verdict(
         rule_code=result.expectation_config.meta["rule"],
         passed=bool(result.success),

@@ -14,8 +14,8 @@ from warehouse.catalogue.table_catalogue import OPEN_END, Table
 LoadMode = Literal["delta", "snapshot"]
 
 SORTED_ROWS = 4_000_000
-"""Rows that are sorted at once. DuckDB 2.0.1 merges what it spilled in one go, with a piece of every run in memory: 50 M wide rows
-did not fit into 256 MiB, and the load began anew with four times as much (2026-11-27)."""
+"""Rows that are sorted at once. DuckDB 2.0.1 spills what it sorts, and yet 50 M wide rows did not fit into 256 MiB: the load began
+anew with four times as much (2026-11-27)."""
 
 _SAMPLED_KEYS = 2_000
 """Keys looked at for each portion, to know where to cut: they differ in size by some percent."""
@@ -93,7 +93,8 @@ def load(
     _refuse_bad_batch(connection, table, at)
 
     same_key = " and ".join(f"h.{name} = b.{name}" for name in table.key)
-    # One look at the keys tells both what is to be closed and what is to be written: two were most of a small batch into 10 M rows.
+    # One join tells both what is to be closed and what is to be written. A second one for the latter, an anti join, looked at every
+    # key of the table: 0.1 s of processor time of 10 M rows, where this takes 0.01 s.
     # cardinality: one open row per key joins at most one batch row (both sides unique, checked above and by the suite)
     connection.execute(
         f"""create or replace temp table history_news as
@@ -153,8 +154,8 @@ def load(
         )
         connection.execute("delete from history_news where batch_row in (select batch_row from history_reopening)")
     news = "(from history_batch semi join history_news on history_batch.rowid = history_news.batch_row)"
-    ((expected,),) = connection.execute("select count(*) from history_news").fetchall()
-    written = _write_in_order(connection, table, news, at, {}, expected)
+    ((written,),) = connection.execute("select count(*) from history_news").fetchall()
+    _write_in_order(connection, table, news, at, {}, written)
     ((received, received_live),) = connection.execute(
         "select count(*), count(*) filter (where not is_deleted) from history_batch"
     ).fetchall()
@@ -214,15 +215,13 @@ def would_change(
 
 
 def _told(connection: Any, table: Table, rows: str, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
-    """How many rows there are, and two sums over the digest of each, key and compared columns: equal for equal sets of rows in
-    whatever order, and for others once in 2**64 times.
+    """How many rows there are, and the sum and the exclusive or over a digest of each, key and compared columns: equal for equal
+    sets of rows in whatever order, and for others once in 2**64 times.
 
-    To join ten million wide rows with as many took a third of a full pull that brought nothing new, and grew faster than the
-    rows; this reads both once and holds neither.
+    To join ten million wide rows with as many took half of a full pull that brought nothing new; this reads both once and
+    holds neither.
     """
-    values = ", ".join(
-        f"{table.column(name).name}::{table.column(name).type}" for name in [*table.key, *table.compared_columns]
-    )
+    values = ", ".join(f"{name}::{table.column(name).type}" for name in [*table.key, *table.compared_columns])
     # Mixed a second time: DuckDB combines the digests of columns by exclusive or, and a sum of those could cancel out.
     ((count, total, other),) = connection.execute(
         f"""select count(*), sum(hash(digest)::hugeint), bit_xor(hash(digest, 'again'))
@@ -280,9 +279,9 @@ def _write_in_order(
     expected: int,
     *,
     is_ordered: bool = False,
-) -> int:
-    """The `expected` rows of `source`, none with an empty key, are open rows of the table from `at` on, in the order of their key;
-    how many they were. More than can be sorted at once are taken in portions, each with the keys between two cuts.
+) -> None:
+    """The `expected` rows of `source`, none with an empty key, are open rows of the table from `at` on, in the order of their key.
+    More than can be sorted at once are taken in portions, each with the keys between two cuts.
 
     Raises HistoryError when they are not as many as were counted: portions of a query that answers otherwise each time it is
     asked could lose rows.
@@ -308,7 +307,6 @@ def _write_in_order(
             "asked. Order what it picks by a whole key.",
             table=table.name,
         )
-    return written
 
 
 def _cuts(
@@ -398,15 +396,12 @@ def _bad_keys(table: Table, repeated: int, empty: int) -> HistoryError:
 
 
 def _refuse_earlier(connection: Any, table: Table, at: datetime) -> None:
-    # Asked so that the least and greatest value of each row group answer: to look at every row took 0.1 s of 10 M.
-    later = ("recorded_from > $at", f"recorded_to > $at and recorded_to < timestamp '{OPEN_END}'")
-    if not any(_is_any(connection, f"{table.name} where {condition}", {"at": at}) for condition in later):
-        return
     ((latest,),) = connection.execute(
         f"""select greatest(max(recorded_from), max(recorded_to) filter (where recorded_to < timestamp '{OPEN_END}'))
         from {table.name}"""
     ).fetchall()
-    raise HistoryError(
-        f"{table.name}: a batch recorded at {at} comes after rows recorded at {latest}; system time only moves on.",
-        table=table.name,
-    )
+    if latest is not None and latest > at:
+        raise HistoryError(
+            f"{table.name}: a batch recorded at {at} comes after rows recorded at {latest}; system time only moves on.",
+            table=table.name,
+        )

@@ -1,7 +1,7 @@
 """Landed DHIS2 files -> frames of the staging tables. Pure but for opening the landed files.
 
 Belongs here: typing, renaming, coding, and naming what is wrong with a record. Does not belong here: HTTP, landing, rules
-about plausibility (`expectations`), pairing of referrals (`methods.linkage`).
+about plausibility (`expectations`), what a tracked entity says (`referral_records`).
 
 Every frame has the columns of its catalogue entry, `receipt_id`, `pointer` (file and row or UID) and `rejections`: a list of
 sentences, empty for a sound record. What a rejected value once was is withdrawn: an incremental pull must leave the same
@@ -21,15 +21,11 @@ import pyarrow.parquet
 
 from assets.dhis2 import referral_records
 from assets.dhis2.instants import instants, parse_day
-from assets.dhis2.mapping import (
-    InstanceMapping,
-    country_of_area,
-)
+from assets.dhis2.mapping import InstanceMapping, country_of_area
 from assets.dhis2.staging_frames import PROVENANCE, empty_frame, frame_of, zone_of
 from methods.periods import UnknownPeriodError, parse_period
 from warehouse.landing import Landing, Receipt
 
-Frames = dict[str, pl.DataFrame]
 Parts = dict[str, pl.DataFrame | Iterable[pl.DataFrame]]
 
 ORG_UNIT: Final[dict[str, Any]] = {
@@ -140,13 +136,14 @@ def stage_frames(receipts: Sequence[Receipt], landing: Landing, mapping: Instanc
 def _referral_frames(by_part: Mapping[str, Receipt], landing: Landing, mapping: InstanceMapping) -> Parts:
     frames: Parts = {f"staging.{name}": empty_frame(schema) for name, schema in referral_records.SCHEMAS.items()}
     if receipt := by_part.get("tracker"):
-        paths = landing.files(receipt)
-        frames["staging.tracked_entity"] = referral_records.entity_parts(paths, receipt, mapping)
-        frames["staging.referral_record"] = referral_records.record_parts(paths, receipt, mapping)
+        entities = referral_records.LandedEntities(landing.files(receipt))
+        frames["staging.tracked_entity"] = referral_records.entity_parts(entities, receipt, mapping)
+        frames["staging.referral_record"] = referral_records.record_parts(entities, receipt, mapping)
         if _mode(receipt) == "snapshot":
-            frames["staging.referral_listing"] = referral_records.listing_frame(paths, receipt, mapping)
+            frames["staging.referral_listing"] = referral_records.listing_frame(entities, receipt, mapping)
     if receipt := by_part.get("tracker_listing"):
-        frames["staging.referral_listing"] = referral_records.listing_frame(landing.files(receipt), receipt, mapping)
+        entities = referral_records.LandedEntities(landing.files(receipt))
+        frames["staging.referral_listing"] = referral_records.listing_frame(entities, receipt, mapping)
     return frames
 
 

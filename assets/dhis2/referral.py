@@ -1,7 +1,7 @@
 """One tracked entity as received -> one record as landed: tokens and codes, nobody's name.
 
 Belongs here: the hashing and dropping that must happen in memory before a byte is written, and the field list that asks for
-no more than is needed. Does not belong here: HTTP, files, the staging table (`payload`).
+no more than is needed. Does not belong here: HTTP, files, the staging tables (`referral_records`).
 
 A landed record holds UIDs, dates, option codes, a token with its key's id, and a year of birth. DHIS2 cannot send single
 attributes (`fields` picks properties, not attributes), so identifiers do reach this function's arguments; none leaves it.

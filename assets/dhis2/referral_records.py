@@ -4,13 +4,15 @@ Belongs here: which landed line of a tracked entity counts, what an enrollment s
 it. Does not belong here: HTTP, landing and hashing (`referral`), the other staging tables (`payload`), pairing of referrals
 (`methods.linkage`).
 
-A million records pass through in portions: what is held of all of them is a digest of sixteen bytes per landed line.
+A million records pass through in portions: what is held of all of them is the identifier and the instant of each landed line while
+repeated ones are looked for, and the three texts of each listed enrollment.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,7 +43,6 @@ REFERRAL_LISTING: Final[dict[str, Any]] = {
 LISTING_MARK: Final = "_LISTING"
 """Row of staging.referral_listing that says a complete listing was made, so that an empty one is told from none."""
 
-
 SCHEMAS: Final = {
     "tracked_entity": TRACKED_ENTITY,
     "referral_record": REFERRAL_RECORD,
@@ -50,7 +51,7 @@ SCHEMAS: Final = {
 """Staging table -> its columns and their types."""
 
 _PART_ROWS: Final = 1 << 14
-"""Rows made at a time: enough to be handed over as a file, 30 MB as Python values."""
+"""Rows made at a time: enough to be handed over as a file (`warehouse.load`)."""
 
 _NOT_HAPPENED: Final = frozenset({"SCHEDULE", "OVERDUE", "SKIPPED"})
 _STEP_ORDER: Final = ("sent", "received", "registered", "follow_up", "outcome")
@@ -59,10 +60,47 @@ _RowsOf = Callable[[str, Mapping[str, Any], InstanceMapping], Iterable[dict[str,
 
 
 @dataclass(frozen=True)
+class LandedEntities:
+    """The landed tracker files of one receipt: each tracked entity once, as of its newest `updated_at`, with a pointer to where it
+    stands. Each iteration reads anew; which lines count is found out once.
+
+    Pages overlap when records are created while they are read; the texts compare because one server writes one form.
+    """
+
+    paths: Sequence[Path]
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for place, path in enumerate(self.paths):
+            with path.open("rb") as stream:
+                for number, line in enumerate(stream, start=1):
+                    if (place, number) not in self._outdated:
+                        yield f"{path.name}#{number}", json.loads(line)
+
+    @cached_property
+    def _outdated(self) -> set[tuple[int, int]]:
+        """Lines, by the place of their file and their number in it, whose entity has a newer one, or a later one as new."""
+        told = {"tracked_entity": pl.String, "updated_at": pl.String}
+        seen = [
+            pl.read_ndjson(path, schema=told)
+            .with_row_index("number", offset=1)
+            .with_columns(pl.col("updated_at").fill_null(""), place=pl.lit(place, pl.UInt32))
+            for place, path in enumerate(self.paths)
+            if path.stat().st_size
+        ]
+        if not seen:
+            return set()
+        lines = pl.concat(seen)
+        if lines["tracked_entity"].n_unique() == lines.height:
+            return set()
+        newest = lines.sort("updated_at", maintain_order=True).unique("tracked_entity", keep="last")
+        return set(lines.join(newest, on=["place", "number"], how="anti").select("place", "number").iter_rows())
+
+
+@dataclass(frozen=True)
 class TrackerParts:
     """One staging table of the landed tracker files of one receipt, as frames of bounded size; each iteration reads anew."""
 
-    paths: Sequence[Path]
+    entities: LandedEntities
     receipt: Receipt
     mapping: InstanceMapping
     schema: Mapping[str, Any]
@@ -75,7 +113,7 @@ class TrackerParts:
             "receipt_id": self.receipt.receipt_id,
         }
         rows: list[dict[str, Any]] = []
-        for pointer, entity in _newest_lines(self.paths):
+        for pointer, entity in self.entities:
             rows += [{**shared, **row} for row in self.rows_of(pointer, entity, self.mapping)]
             if len(rows) >= _PART_ROWS:
                 yield self._framed(rows)
@@ -87,22 +125,22 @@ class TrackerParts:
         return frame.with_columns(instants("updated_at", zone_of(self.receipt)))
 
 
-def entity_parts(paths: Sequence[Path], receipt: Receipt, mapping: InstanceMapping) -> TrackerParts:
+def entity_parts(entities: LandedEntities, receipt: Receipt, mapping: InstanceMapping) -> TrackerParts:
     """staging.tracked_entity: who was seen, deleted or not."""
-    return TrackerParts(paths, receipt, mapping, TRACKED_ENTITY, _entity_rows)
+    return TrackerParts(entities, receipt, mapping, TRACKED_ENTITY, _entity_rows)
 
 
-def record_parts(paths: Sequence[Path], receipt: Receipt, mapping: InstanceMapping) -> TrackerParts:
+def record_parts(entities: LandedEntities, receipt: Receipt, mapping: InstanceMapping) -> TrackerParts:
     """staging.referral_record: the live enrollments of those who were seen."""
-    return TrackerParts(paths, receipt, mapping, REFERRAL_RECORD, _record_rows)
+    return TrackerParts(entities, receipt, mapping, REFERRAL_RECORD, _record_rows)
 
 
-def listing_frame(paths: Sequence[Path], receipt: Receipt, mapping: InstanceMapping) -> pl.DataFrame:
+def listing_frame(entities: LandedEntities, receipt: Receipt, mapping: InstanceMapping) -> pl.DataFrame:
     """staging.referral_listing: the enrollments that the server still has, and the mark that a listing was made."""
     text = {"enrollment_uid": pl.String, "tracked_entity_uid": pl.String, "pointer": pl.String}
     found = [pl.DataFrame([(LISTING_MARK, LISTING_MARK, None)], schema=text, orient="row")]
     rows: list[tuple[str, str, str]] = []
-    for pointer, entity in _newest_lines(paths):
+    for pointer, entity in entities:
         rows += [(enrollment["enrollment"], entity["tracked_entity"], pointer) for enrollment in _live(entity)]
         if len(rows) >= _PART_ROWS:
             found.append(pl.DataFrame(rows, schema=text, orient="row"))
@@ -116,38 +154,6 @@ def listing_frame(paths: Sequence[Path], receipt: Receipt, mapping: InstanceMapp
         receipt_id=pl.lit(receipt.receipt_id),
         rejections=pl.lit([], dtype=pl.List(pl.String)),
     ).select(columns)
-
-
-def _newest_lines(paths: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each tracked entity once, as of its newest `updated_at`, with a pointer to where it stands.
-
-    Pages overlap when records are created while they are read; the texts compare because one server writes one form.
-    """
-    outdated = _outdated_lines(paths)
-    for place, path in enumerate(paths):
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                if (place, number) not in outdated:
-                    yield f"{path.name}#{number}", json.loads(line)
-
-
-def _outdated_lines(paths: Sequence[Path]) -> set[tuple[int, int]]:
-    """Lines, by the place of their file and their number in it, whose entity has a newer one, or a later one as new."""
-    told = {"tracked_entity": pl.String, "updated_at": pl.String}
-    seen = [
-        pl.read_ndjson(path, schema=told)
-        .with_row_index("number", offset=1)
-        .with_columns(pl.col("updated_at").fill_null(""), place=pl.lit(place, pl.UInt32))
-        for place, path in enumerate(paths)
-        if path.stat().st_size
-    ]
-    if not seen:
-        return set()
-    lines = pl.concat(seen)
-    if lines["tracked_entity"].n_unique() == lines.height:
-        return set()
-    newest = lines.sort("updated_at", maintain_order=True).unique("tracked_entity", keep="last")
-    return set(lines.join(newest, on=["place", "number"], how="anti").select("place", "number").iter_rows())
 
 
 def _live(entity: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -24,7 +24,7 @@ from assets.dhis2.errors import Dhis2Error
 from assets.dhis2.extract import pull_instance
 from assets.dhis2.mapping import InstanceMapping, parse_instance
 from assets.dhis2.referral import RecordFormError, landed_record, require_form
-from assets.dhis2.referral_records import entity_parts, record_parts
+from assets.dhis2.referral_records import LandedEntities, entity_parts, record_parts
 from methods.pseudonym import Pseudonymiser
 from warehouse.landing import Landing, Receipt
 
@@ -105,7 +105,8 @@ def read_entity(entity: Any, mapping: InstanceMapping, receipt: Receipt, folder:
     assert b"079199000111" not in line
     path = folder / "tracker-000001.jsonl"
     path.write_bytes(line + b"\n")
-    (people,), (records,) = entity_parts([path], receipt, mapping), record_parts([path], receipt, mapping)
+    entities = LandedEntities([path])
+    (people,), (records,) = entity_parts(entities, receipt, mapping), record_parts(entities, receipt, mapping)
     assert people.height == 1
     assert records.height <= 5
 
