@@ -43,6 +43,8 @@ def tracker(size: int, bench: Bench) -> Iterator[Row]:
                 lambda: work("floor_pull", str(base), url),
                 min(2, bench.repetitions),
             )
+        if {run.said["tracker"] for run in floors} != {run.said["tracker"] for run in pulled}:
+            raise RuntimeError(f"not the same entities: pulled {pulled[-1].said}, the floor {floors[-1].said}")
         if size == pulls and bench.wants(PULL):
             yield row(PULL, size, pulled, floors, "the same pages over the same loopback, written to files")
     if bench.wants(LOAD) or bench.wants(WEIGHED):
@@ -137,32 +139,34 @@ def _load(folder: str, scales: Any) -> dict[str, Any]:
 # The floors -----------------------------------------------------------------------------------------------------------
 
 
-def floor_pull(folder: str, url: str) -> None:
+def floor_pull(folder: str, url: str) -> dict[str, Any]:
     """The program's tracked entities, page by page with plain requests, written to files as they come."""
     import requests
 
-    told = tomllib.loads((PROJECT / "practice" / "mhwg.toml").read_text(encoding="utf-8"))
-    ours = next(table for table in told["dhis2"] if table["code"] == SERVER)
+    from assets.dhis2.referral import FIELDS
+
+    mapping = _mapping(url)
     target = Path(folder) / "floor"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
+    entities = 0
     session = requests.Session()
     session.headers["Authorization"] = f"ApiToken {TOKEN}"
-    for root in ours["root_org_units"]:
-        page = 1
-        while True:
-            answer = session.get(
-                f"{url}/api/tracker/trackedEntities",
-                params={"program": ours["referral"]["program"], "orgUnits": root, "orgUnitMode": "DESCENDANTS", "fields": "*",
-                        "includeDeleted": "true", "page": page, "pageSize": 100},
-                timeout=600,
-            )  # fmt: skip
-            answer.raise_for_status()
-            found = answer.json().get("trackedEntities", [])
-            (target / f"{root}-{page}.json").write_bytes(answer.content)
-            if len(found) < 100:
-                break
-            page += 1
+    page, pages = 1, 1
+    while page <= pages:  # a short page does not end a listing
+        answer = session.get(
+            f"{url}/api/tracker/trackedEntities",
+            params={"program": mapping.referral.program, "orgUnits": ",".join(mapping.root_org_units),
+                    "orgUnitMode": "DESCENDANTS", "fields": FIELDS, "includeDeleted": "true", "totalPages": "true", "page": page,
+                    "pageSize": mapping.page_size},
+            timeout=600,
+        )  # fmt: skip
+        answer.raise_for_status()
+        told = answer.json()
+        entities, pages = entities + len(told["trackedEntities"]), told["pager"]["pageCount"]
+        (target / f"{page}.json").write_bytes(answer.content)
+        page += 1
+    return {"tracker": entities}
 
 
 def floor_load(folder: str) -> dict[str, Any]:
